@@ -1,0 +1,207 @@
+package reco
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Ranking is an immutable list of product ids, best first, without duplicates.
+// It is kept in the one form that is ever sent, so that serving it again is a
+// copy of bytes, and holding a million of them costs a string each. The zero
+// Ranking is the empty list.
+type Ranking struct {
+	json string // `{"products":["…"]}`; "" for the empty list
+}
+
+const (
+	rankingHead  = `{"products":[`
+	rankingTail  = `]}`
+	emptyRanking = rankingHead + rankingTail
+)
+
+// ErrBadAnswer says that a body is not a list of products: not JSON, no list,
+// or a list with an element that is neither a string nor an integer.
+var ErrBadAnswer = errors.New("not a list of products")
+
+// ParseRanking reads the API's answer, `{"products":["p1",2,…]}`. Duplicates
+// and empty ids are left out, the order is kept. The error wraps [ErrBadAnswer].
+func ParseRanking(body []byte) (Ranking, error) {
+	r := reader{s: string(body)}
+	var ids []string
+	found := false
+	for m := r.object(); m.next(); {
+		if m.name != "products" {
+			r.skip()
+			continue
+		}
+		found = true
+		ids = r.ids(idsOfAPI)
+	}
+	r.end()
+	switch {
+	case r.err != nil:
+		return Ranking{}, fmt.Errorf("%w: %w", ErrBadAnswer, r.err)
+	case !found:
+		return Ranking{}, fmt.Errorf("%w: no member products", ErrBadAnswer)
+	}
+	return NewRanking(ids), nil
+}
+
+// RankingFromJSON takes over what [Ranking.JSON] once gave, from a store that
+// may have changed it: anything but that exact form is an [ErrBadAnswer].
+func RankingFromJSON(json string) (Ranking, error) {
+	r, err := ParseRanking([]byte(json))
+	if err != nil {
+		return Ranking{}, err
+	}
+	if r.JSON() != json {
+		return Ranking{}, fmt.Errorf("%w: not in the stored form", ErrBadAnswer)
+	}
+	return r, nil
+}
+
+// NewRanking ranks ids in their order, without the empty and the repeated ones.
+func NewRanking(ids []string) Ranking {
+	size := len(emptyRanking)
+	for _, id := range ids {
+		size += len(id) + len(`"",`)
+	}
+	dst := append(make([]byte, 0, size), rankingHead...)
+	seen := newIDSet(len(ids))
+	for _, id := range ids {
+		if id == "" || !seen.add(id) {
+			continue
+		}
+		if len(dst) > len(rankingHead) {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, id)
+	}
+	if len(dst) == len(rankingHead) {
+		return Ranking{}
+	}
+	return Ranking{json: string(append(dst, rankingTail...))}
+}
+
+// JSON is the body to send: `{"products":["p1","p2"]}`.
+func (r Ranking) JSON() string {
+	if r.json == "" {
+		return emptyRanking
+	}
+	return r.json
+}
+
+// Empty reports whether r ranks nothing.
+func (r Ranking) Empty() bool { return r.json == "" }
+
+// Len is the number of products.
+func (r Ranking) Len() int {
+	n := 0
+	for range r.All {
+		n++
+	}
+	return n
+}
+
+// IDs lists the products, best first. They share r's memory.
+func (r Ranking) IDs() []string { return r.AppendIDs(nil) }
+
+// AppendIDs appends the products to dst, best first. They share r's memory.
+func (r Ranking) AppendIDs(dst []string) []string {
+	for id := range r.All {
+		dst = append(dst, id)
+	}
+	return dst
+}
+
+// All calls yield for each product, best first, until it returns false.
+func (r Ranking) All(yield func(id string) bool) {
+	if r.json == "" {
+		return
+	}
+	rest := r.json[len(rankingHead):]
+	for rest[0] == '"' {
+		id, n := cutString(rest)
+		if !yield(id) {
+			return
+		}
+		if rest[n] != ',' {
+			return
+		}
+		rest = rest[n+1:]
+	}
+}
+
+// Without returns r less one product.
+func (r Ranking) Without(id string) Ranking {
+	if id == "" || !r.contains(id) {
+		return r
+	}
+	ids := r.IDs()
+	kept := ids[:0]
+	for _, have := range ids {
+		if have != id {
+			kept = append(kept, have)
+		}
+	}
+	return NewRanking(kept)
+}
+
+func (r Ranking) contains(id string) bool {
+	for have := range r.All {
+		if have == id {
+			return true
+		}
+	}
+	return false
+}
+
+// cutString reads the string that s, a body this package encoded, begins with,
+// and says how many bytes it took there.
+func cutString(s string) (id string, n int) {
+	end := strings.IndexByte(s[1:], '"') + 1
+	if strings.IndexByte(s[1:end], '\\') < 0 {
+		return s[1:end], end + 1
+	}
+	r := reader{s: s}
+	id = r.str()
+	return id, r.i
+}
+
+// idSet remembers ids: a handful in place, more in a map, since a list may come
+// from outside and be made of thousands.
+type idSet struct {
+	few  []string
+	many map[string]struct{}
+}
+
+const fewIDs = 16
+
+func newIDSet(n int) *idSet {
+	if n <= fewIDs {
+		return &idSet{few: make([]string, 0, fewIDs)}
+	}
+	return &idSet{many: make(map[string]struct{}, n)}
+}
+
+// add reports whether id is new.
+func (s *idSet) add(id string) bool {
+	if s.many != nil {
+		before := len(s.many)
+		s.many[id] = struct{}{}
+		return len(s.many) > before
+	}
+	for _, have := range s.few {
+		if have == id {
+			return false
+		}
+	}
+	if s.few = append(s.few, id); len(s.few) > fewIDs {
+		s.many = make(map[string]struct{}, 2*fewIDs)
+		for _, have := range s.few {
+			s.many[have] = struct{}{}
+		}
+	}
+	return true
+}
