@@ -1,0 +1,98 @@
+# Targets with a "##" are listed by plain `make`.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOFUMPT_VERSION       := v0.12.0
+
+GO      ?= go
+T       ?= 30s
+BIN     := $(CURDIR)/bin
+LINTER  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOFUMPT := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+.DEFAULT_GOAL := help
+# One step after the other: two cores gain nothing from two suites at once, and
+# timing assertions lose.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: format-diff vet lint tidy-diff test race ## all that CI runs
+
+.PHONY: test
+test: ## every test, shuffled; installs redis-server if it is missing
+	@.ci/ensure redis-server
+	$(GO) test -shuffle=on ./...
+
+.PHONY: race
+race: ## every test under the race detector
+	@.ci/ensure redis-server cc
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: $(LINTER) ## golangci-lint, as .golangci.yml says
+	$(LINTER) run ./...
+
+.PHONY: format
+format: $(GOFUMPT) ## rewrite the sources as gofumpt wants them
+	$(GOFUMPT) -l -w .
+
+.PHONY: format-diff
+format-diff: $(GOFUMPT) ## fail, showing what gofumpt would change
+	@diff="$$($(GOFUMPT) -d .)"; if [ -n "$$diff" ]; then printf '%s\n' "$$diff"; echo "run: make format" >&2; exit 1; fi
+
+.PHONY: tidy-diff
+tidy-diff: ## fail, showing what go mod tidy would change
+	$(GO) mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, for T each (make fuzz T=30s)
+	@grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
+		name="$${target#func }"; \
+		echo "== $$name in $$(dirname "$$file")"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(T) "$$(dirname "$$file")" || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## every Go benchmark, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: golden
+golden: ## write the golden files and generated documents anew (tests named TestGolden…)
+	@grep -rlE --include='*_test.go' 'flag\.Bool\("update"' . | xargs -n1 dirname | sort -u | while read -r package; do \
+		$(GO) test -count=1 -run Golden "$$package" -update || exit 1; \
+	done
+
+.PHONY: build
+build: ## dist/vitrine: one static binary, the same bytes from any folder
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)' -o dist/vitrine ./cmd/vitrine
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf dist bin
+
+# install builds a tool outside our module, so that its dependencies stay out of go.sum.
+define install
+	@echo "installing $(1)@$(2) (once; golangci-lint takes a few minutes)"
+	@mkdir -p $(BIN)
+	@GOFLAGS= GOBIN=$(BIN) $(GO) install $(1)@$(2) || { \
+		echo "could not install $(1)@$(2) through the Go module proxy ($$($(GO) env GOPROXY))." >&2; \
+		echo "Put the tool at $@ by hand, or run the targets that need none: make vet test race" >&2; exit 1; }
+	@mv $(BIN)/$(notdir $(1)) $@
+endef
+
+$(LINTER):
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION))
+
+$(GOFUMPT):
+	$(call install,mvdan.cc/gofumpt,$(GOFUMPT_VERSION))
