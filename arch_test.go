@@ -128,7 +128,7 @@ func TestTableHasNoCircle(t *testing.T) {
 		if slices.Contains(path, name) {
 			t.Fatalf("got a circle %s, want none", strings.Join(append(path, name), " → "))
 		}
-		for _, next := range strings.Fields(table[name]) {
+		for next := range strings.FieldsSeq(table[name]) {
 			if !strings.HasSuffix(next, "/...") {
 				visit(next, append(slices.Clone(path), name))
 			}

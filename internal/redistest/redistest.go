@@ -34,7 +34,7 @@ type Server struct {
 	// Addr is host:port on loopback; it stays the same over Kill and Start.
 	Addr string
 
-	t         testing.TB
+	tb        testing.TB
 	dir       string
 	arguments []string
 	process   *exec.Cmd
@@ -44,21 +44,21 @@ type Server struct {
 // Start starts a redis-server with the arguments given after our own
 // ("--maxmemory", "1mb"), waits until it answers, and ends it when the test ends.
 // It fails the test when redis-server is not installed.
-func Start(t testing.TB, arguments ...string) *Server {
-	t.Helper()
+func Start(tb testing.TB, arguments ...string) *Server {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatal("redis-server is not installed: run the tests with `make test`, which sees to it")
+		tb.Fatal("redis-server is not installed: run the tests with `make test`, which sees to it")
 	}
-	s := &Server{t: t, dir: t.TempDir(), arguments: arguments}
-	t.Cleanup(s.Kill)
+	s := &Server{tb: tb, dir: tb.TempDir(), arguments: arguments}
+	tb.Cleanup(s.Kill)
 	var err error
 	for range startAttempts {
-		s.Addr = freeAddr(t)
+		s.Addr = freeAddr(tb)
 		if err = s.start(); err == nil {
 			return s
 		}
 	}
-	t.Fatalf("starting redis-server: %v", err)
+	tb.Fatalf("starting redis-server: %v", err)
 	return nil
 }
 
@@ -67,19 +67,19 @@ func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
 
 // Start starts the server again, empty, on its old port, after Kill.
 func (s *Server) Start() {
-	s.t.Helper()
+	s.tb.Helper()
 	if s.process != nil {
-		s.t.Fatal("redis-server is started while it runs")
+		s.tb.Fatal("redis-server is started while it runs")
 	}
 	if err := s.start(); err != nil {
-		s.t.Fatalf("starting redis-server again on %s: %v", s.Addr, err)
+		s.tb.Fatalf("starting redis-server again on %s: %v", s.Addr, err)
 	}
 }
 
 // Kill ends the server at once, as a crash would, and waits until its port is free.
 // Killing a dead server does nothing.
 func (s *Server) Kill() {
-	s.t.Helper()
+	s.tb.Helper()
 	if s.process == nil {
 		return
 	}
@@ -92,39 +92,39 @@ func (s *Server) Kill() {
 // Pause stops the server with SIGSTOP: connections stay open and are even accepted,
 // and nothing answers. It returns when the kernel has stopped it.
 func (s *Server) Pause() {
-	s.t.Helper()
+	s.tb.Helper()
 	s.signal(syscall.SIGSTOP)
 	for deadline := time.Now().Add(patience); !s.stopped(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("redis-server is not stopped %v after SIGSTOP", patience)
+			s.tb.Fatalf("redis-server is not stopped %v after SIGSTOP", patience)
 		}
 	}
 }
 
 // Resume lets a paused server go on.
 func (s *Server) Resume() {
-	s.t.Helper()
+	s.tb.Helper()
 	s.signal(syscall.SIGCONT)
 }
 
 // Do sends one command over a connection of its own and returns the reply's first line
 // without its type byte, or a bulk string's content. An error reply fails the test.
 func (s *Server) Do(arguments ...string) string {
-	s.t.Helper()
+	s.tb.Helper()
 	reply, err := s.do(arguments...)
 	if err != nil {
-		s.t.Fatalf("redis %s: %v", strings.Join(arguments, " "), err)
+		s.tb.Fatalf("redis %s: %v", strings.Join(arguments, " "), err)
 	}
 	return reply
 }
 
 func (s *Server) signal(signal syscall.Signal) {
-	s.t.Helper()
+	s.tb.Helper()
 	if s.process == nil {
-		s.t.Fatalf("redis-server is sent %v while it does not run", signal)
+		s.tb.Fatalf("redis-server is sent %v while it does not run", signal)
 	}
 	if err := s.process.Process.Signal(signal); err != nil {
-		s.t.Fatalf("sending %v to redis-server: %v", signal, err)
+		s.tb.Fatalf("sending %v to redis-server: %v", signal, err)
 	}
 }
 
@@ -239,11 +239,11 @@ func readReply(r *bufio.Reader) (string, error) {
 }
 
 // freeAddr asks the kernel for a loopback port nobody uses now.
-func freeAddr(t testing.TB) string {
-	t.Helper()
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("looking for a free port: %v", err)
+		tb.Fatalf("looking for a free port: %v", err)
 	}
 	defer listener.Close()
 	return listener.Addr().String()
