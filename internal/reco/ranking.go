@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Ranking is an immutable list of product ids, best first, without duplicates.
@@ -61,7 +62,8 @@ func RankingFromJSON(json string) (Ranking, error) {
 	return r, nil
 }
 
-// NewRanking ranks ids in their order, without the empty and the repeated ones.
+// NewRanking ranks ids in their order, without the empty and the repeated ones,
+// and without those that are not UTF-8, which no JSON document can hold.
 func NewRanking(ids []string) Ranking {
 	size := len(emptyRanking)
 	for _, id := range ids {
@@ -70,7 +72,7 @@ func NewRanking(ids []string) Ranking {
 	dst := append(make([]byte, 0, size), rankingHead...)
 	seen := newIDSet(len(ids))
 	for _, id := range ids {
-		if id == "" || !seen.add(id) {
+		if id == "" || !utf8.ValidString(id) || !seen.add(id) {
 			continue
 		}
 		if len(dst) > len(rankingHead) {
