@@ -103,8 +103,8 @@ type members struct {
 	r     *reader
 	name  string
 	n     int
-	seen  [8]string
-	more  map[string]struct{}
+	seen  [8]string           // the first names
+	more  map[string]struct{} // the others
 	ended bool
 }
 
@@ -132,12 +132,14 @@ func (m *members) next() bool {
 		r.i++
 		r.peek()
 	}
-	if m.name = r.str(); r.err != nil {
+	name := r.str()
+	if r.err != nil {
 		return m.bad("")
 	}
-	if !m.remember() {
-		return m.bad("duplicate member " + strconv.Quote(shorten(m.name)))
+	if !m.remember(name) {
+		return m.bad("duplicate member " + strconv.Quote(shorten(name)))
 	}
+	m.name = name
 	if r.peek() != ':' {
 		return m.bad("':' expected")
 	}
@@ -152,30 +154,26 @@ func (m *members) bad(detail string) bool {
 	return false
 }
 
-// remember reports whether the member's name is new to its object.
-func (m *members) remember() bool {
-	m.n++
-	if m.more != nil {
-		if _, dup := m.more[m.name]; dup {
+// remember reports whether name is new to its object. It takes name as an argument,
+// and the map never what is in seen, because whatever of *m the compiler sees going
+// to a map drags m.r along, and every reader would be a heap allocation.
+func (m *members) remember(name string) bool {
+	for _, have := range m.seen[:min(m.n, len(m.seen))] {
+		if have == name {
 			return false
 		}
-		m.more[m.name] = struct{}{}
+	}
+	if m.n++; m.n <= len(m.seen) {
+		m.seen[m.n-1] = name
 		return true
 	}
-	for _, have := range m.seen[:m.n-1] {
-		if have == m.name {
-			return false
-		}
+	if _, dup := m.more[name]; dup {
+		return false
 	}
-	if m.n <= len(m.seen) {
-		m.seen[m.n-1] = m.name
+	if m.more == nil {
+		m.more = make(map[string]struct{}, 2*len(m.seen))
 	}
-	if m.n == len(m.seen) {
-		m.more = make(map[string]struct{}, 4*len(m.seen))
-		for _, have := range m.seen {
-			m.more[have] = struct{}{}
-		}
-	}
+	m.more[name] = struct{}{}
 	return true
 }
 
@@ -360,9 +358,6 @@ func (r *reader) strSlow(start, i int) string {
 			out = append(out, r.s[from:i]...)
 			if out, i = r.unescape(out, i+1); r.err != nil {
 				return ""
-			}
-			if out == nil {
-				out = []byte{}
 			}
 			from = i
 		case c < ' ':
