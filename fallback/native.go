@@ -1,0 +1,303 @@
+package fallback
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vitrine/breaker"
+	"vitrine/fallback/platform"
+	"vitrine/internal/reco"
+)
+
+// Platform is where the shop's own orderings come from: a *platform.Client.
+type Platform interface {
+	// Serves tells whether the platform has lists of this kind.
+	Serves(kind platform.List) bool
+	// Fetch asks for one list.
+	Fetch(ctx context.Context, q platform.Query) (platform.Result, error)
+	// Quota tells what may be asked for now.
+	Quota() platform.Quota
+}
+
+// Sales is the vendor's ranking of a category by its sales; of the whole shop, if
+// the category is "". Its errors may be of package platform's kinds.
+type Sales interface {
+	SalesRanking(ctx context.Context, categoryID string) ([]string, error)
+}
+
+// Categories knows which category a product belongs to.
+type Categories interface {
+	CategoryOf(productID string) (categoryID string, known bool)
+}
+
+// Shared is the memory that all pods share. It bounds its own waiting, and its
+// failures are its own to count: a failed Get reads as a miss.
+type Shared interface {
+	Get(ctx context.Context, key string) (value []byte, found bool)
+	Set(ctx context.Context, key string, value []byte, life time.Duration)
+	// Lease gives the key to one holder at a time. It is refused only if another
+	// holds it: when the memory is away everybody gets it, since two pods fetching
+	// the same list do less harm than none. An unreleased lease ends after ttl.
+	Lease(ctx context.Context, key string, ttl time.Duration) (release func(), held bool)
+}
+
+// NativeOptions tune Natives. A field left zero takes the default in its brackets;
+// sources that are nil are not asked.
+type NativeOptions struct {
+	// Platform is asked first.
+	Platform Platform
+	// Breaker guards Platform's calls, and keeps the pauses it asks for.
+	Breaker *breaker.Breaker
+	// File is a JSON file of lists for what the platform does not give; see ReloadFile. "" = none.
+	File string
+	// Sales is asked last.
+	Sales Sales
+	// Catalogue tells a product's category, for the orderings of product pages.
+	Catalogue Categories
+	// Shared keeps snapshots over restarts, and sees to it that one pod fetches for all.
+	Shared Shared
+	// Namespace tells the snapshots of different shops apart in Shared: the platform client's Fingerprint.
+	Namespace string
+
+	// Refresh is the age at which a list that is asked for is fetched again (5 m).
+	Refresh time.Duration
+	// Keep is how long a list that nobody asks for stays in memory (24 h). One that
+	// is asked for stays for as long as the platform is away.
+	Keep time.Duration
+	// SharedLife is how long a snapshot outlives its fetch in Shared (168 h).
+	SharedLife time.Duration
+	// MaxBytes and MaxLists bound the memory; the list asked for longest ago goes first (16 MiB, 20 000).
+	MaxBytes int
+	MaxLists int
+	// Workers is how many lists are fetched at once (4).
+	Workers int
+	// MaxQueue is how many lists may wait to be fetched (1 024). When it is full,
+	// further lists are refused, counted, and queued when they are asked for again.
+	MaxQueue int
+}
+
+func (o NativeOptions) withDefaults() NativeOptions {
+	def := func(d *time.Duration, to time.Duration) {
+		if *d <= 0 {
+			*d = to
+		}
+	}
+	num := func(n *int, to int) {
+		if *n <= 0 {
+			*n = to
+		}
+	}
+	def(&o.Refresh, 5*time.Minute)
+	def(&o.Keep, 24*time.Hour)
+	def(&o.SharedLife, 7*24*time.Hour)
+	num(&o.MaxBytes, 16<<20)
+	num(&o.MaxLists, 20_000)
+	num(&o.Workers, 4)
+	num(&o.MaxQueue, 1024)
+	return o
+}
+
+// Natives knows the platform's own ordering for the place an event happens at.
+//
+// It answers from snapshots: one per list, shared by all shoppers, fetched in the
+// background when somebody asks for a list that is missing or old. Only who asks for
+// a list that was never fetched waits for it; a failed fetch keeps the last snapshot,
+// however old. Fetching happens in Run, within the platform's quota and behind its breaker.
+type Natives struct {
+	opt NativeOptions
+
+	loads    *lane // look into Shared, held up by nothing else
+	platform *lane // ask the platform, within its quota and behind its breaker
+	sales    *lane // ask for the sales ranking
+
+	file atomic.Pointer[fileLists]
+
+	mu      sync.Mutex
+	entries map[place]*entry
+	recent  *list.List // of *entry, the one asked for last in front
+	bytes   int
+	counts  [numOutcomes]uint64
+}
+
+// NewNatives reads the file of lists, if there is one, and starts nothing: see Run.
+func NewNatives(o NativeOptions) (*Natives, error) {
+	n := &Natives{opt: o.withDefaults(), entries: make(map[place]*entry), recent: list.New()}
+	n.loads = newLane(n.opt.Workers, n.load, nil)
+	n.platform = newLane(n.opt.Workers, n.fetch, n.platformWait)
+	n.sales = newLane(1, n.fetch, nil)
+	if err := n.ReloadFile(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Run looks up and fetches what is asked for, until ctx ends.
+func (n *Natives) Run(ctx context.Context) error {
+	var lanes sync.WaitGroup
+	for _, l := range []*lane{n.loads, n.platform, n.sales} {
+		lanes.Go(func() { n.drive(ctx, l) })
+	}
+	lanes.Wait()
+	return nil
+}
+
+// source is where a list comes from. They are asked in this order.
+type source uint8
+
+const (
+	fromPlatform source = iota
+	fromFile
+	fromSales
+)
+
+// place is one list of one source.
+type place struct {
+	id     string
+	kind   platform.List
+	source source
+}
+
+// maxPlaces is the most that [Natives.places] can name: those of a product page.
+const maxPlaces = 5
+
+// places appends where e's ordering may come from, best first.
+func (n *Natives) places(dst []place, e reco.Event) []place {
+	category, known := "", false
+	switch e.Type {
+	case reco.CategoryView:
+		category, known = e.Item, true
+	case reco.ProductView:
+		if n.opt.Catalogue != nil {
+			category, known = n.opt.Catalogue.CategoryOf(e.Item)
+		}
+	case reco.CustomShelf:
+	default:
+		return dst // what completes a look no platform knows: the shop hides the button
+	}
+	for _, from := range [...]source{fromPlatform, fromFile, fromSales} {
+		if e.Type == reco.ProductView && n.serves(from, platform.Similar) {
+			dst = append(dst, place{e.Item, platform.Similar, from})
+		}
+		if known && n.serves(from, platform.Category) {
+			dst = append(dst, place{category, platform.Category, from})
+		}
+		if e.Type == reco.CustomShelf && n.serves(from, platform.Shelf) {
+			dst = append(dst, place{"", platform.Shelf, from})
+		}
+	}
+	return dst
+}
+
+func (n *Natives) serves(from source, kind platform.List) bool {
+	switch from {
+	case fromPlatform:
+		return n.opt.Platform != nil && n.opt.Platform.Serves(kind)
+	case fromFile:
+		return n.file.Load() != nil
+	default:
+		return n.opt.Sales != nil && kind != platform.Similar
+	}
+}
+
+// Asked is a question for a native ordering, put when its event was accepted.
+type Asked struct {
+	natives *Natives
+	rungs   [maxPlaces]rung // best first
+	count   int
+	without string // the viewed product
+}
+
+// rung is a place that may answer: one list of the file, or an entry.
+type rung struct {
+	fixed *snapshot
+	entry *entry
+}
+
+// Ask puts the question what the native ordering for e is, and sees to it that
+// lists which are missing or old are fetched. It never blocks. Places are asked in
+// order, down to the first that has a product to show.
+func (n *Natives) Ask(e reco.Event) Asked {
+	a := Asked{natives: n}
+	if e.Type.ViewsProduct() {
+		a.without = e.Item
+	}
+	var room [maxPlaces]place
+	places := n.places(room[:0], e)
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range places {
+		var r rung
+		if p.source == fromFile {
+			r.fixed = n.fileList(p)
+		} else {
+			r.entry = n.touchLocked(p, now)
+		}
+		a.rungs[a.count] = r
+		a.count++
+		if r.snapshotLocked().usable() {
+			break
+		}
+	}
+	return a
+}
+
+func (r rung) snapshotLocked() *snapshot {
+	if r.entry != nil {
+		return r.entry.snapshot
+	}
+	return r.fixed
+}
+
+// Wait returns the native ordering and the time since it was fetched: at once if a
+// snapshot of it exists, however old; else as soon as the first fetch has brought
+// one, until the deadline. It does not wait for what cannot come before the
+// deadline: a list that was just asked for in vain, or a platform whose breaker is
+// open or whose quota is used up. False means that there is nothing to show.
+func (a Asked) Wait(deadline time.Time) (reco.Ranking, time.Duration, bool) {
+	for i := 0; ; i++ {
+		if ranking, age, found := a.look(); found || i == a.count {
+			return ranking, age, found
+		}
+		if held := a.rungs[i].entry; held != nil {
+			a.natives.await(held, deadline)
+		}
+	}
+}
+
+// look returns the best there is now.
+func (a Asked) look() (reco.Ranking, time.Duration, bool) {
+	var found *snapshot
+	a.natives.mu.Lock()
+	for _, r := range a.rungs[:a.count] {
+		if found = r.snapshotLocked(); found.usable() {
+			break
+		}
+	}
+	a.natives.mu.Unlock()
+	if !found.usable() {
+		return reco.Ranking{}, 0, false
+	}
+	ranking := found.ranking.Without(a.without)
+	return ranking, found.age(time.Now()), !ranking.Empty()
+}
+
+// await waits until what goes on for e has ended, if that may be before the deadline.
+func (n *Natives) await(e *entry, deadline time.Time) {
+	n.mu.Lock()
+	under, done := e.lane, e.done
+	n.mu.Unlock()
+	left := time.Until(deadline)
+	if under == nil || left <= 0 || under.wait() >= left {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,217 @@
+package fallback
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"vitrine/breaker"
+	"vitrine/fallback/platform"
+	"vitrine/internal/reco"
+)
+
+// fetchLimit is the longest that fetching one list, all its pages and the quota's
+// pauses between them included, may take; a lease lasts as long.
+const fetchLimit = 30 * time.Second
+
+// Of a list that another pod fetches, Shared is asked again this much later, twice
+// as late each time.
+const (
+	pollMin = 50 * time.Millisecond
+	pollMax = 2 * time.Second
+)
+
+// backOffMin is how long a list is left alone after its first failure; every
+// further one in a row doubles it, up to NativeOptions.Refresh.
+const backOffMin = time.Second
+
+// load takes e's snapshot over from Shared, if there is one and it is newer than
+// ours. Unless that makes it young again, the source is asked.
+func (n *Natives) load(ctx context.Context, e *entry) {
+	found := n.sharedSnapshot(ctx, e.place)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.adoptLocked(e, found) {
+		return
+	}
+	n.enqueueLocked(n.laneOf(e.place), e)
+}
+
+func (n *Natives) laneOf(p place) *lane {
+	if p.source == fromSales {
+		return n.sales
+	}
+	return n.platform
+}
+
+// adoptLocked installs a snapshot from Shared if it is newer than e's, and reports
+// whether e is young now, so that nothing remains to be done.
+func (n *Natives) adoptLocked(e *entry, found *snapshot) bool {
+	if found == nil {
+		return false
+	}
+	if e.snapshot == nil || found.at.After(e.snapshot.at) {
+		n.installLocked(e, found)
+	}
+	if e.snapshot.age(time.Now()) >= n.opt.Refresh {
+		return false
+	}
+	n.counts[outcomeShared]++
+	n.settleLocked(e)
+	return true
+}
+
+// settleLocked ends an attempt that has brought a young snapshot.
+func (n *Natives) settleLocked(e *entry) {
+	e.failures, e.polls, e.asks, e.due = 0, 0, 0, time.Time{}
+	n.endLocked(e)
+}
+
+// fetch asks e's source, unless another pod does.
+func (n *Natives) fetch(ctx context.Context, e *entry) {
+	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	if n.opt.Shared != nil {
+		release, held := n.opt.Shared.Lease(ctx, n.sharedKey(e.place)+":lease", fetchLimit)
+		if !held {
+			n.poll(e)
+			return
+		}
+		defer release()
+		if n.broughtByOther(ctx, e) {
+			return
+		}
+	}
+	n.mu.Lock()
+	before := e.snapshot
+	n.mu.Unlock()
+	began := time.Now()
+	result, err := n.ask(ctx, e.place, before.validators())
+	if _, refused := errors.AsType[*breaker.Refused](err); refused {
+		n.mu.Lock()
+		n.enqueueLocked(n.laneOf(e.place), e) // until the breaker lets it through
+		n.mu.Unlock()
+		return
+	}
+	if err != nil {
+		n.failed(e, err)
+		return
+	}
+	fetched := &snapshot{ranking: reco.NewRanking(result.IDs), at: began, seen: result.Validators}
+	outcome := outcomeFetched
+	if result.NotModified {
+		if before == nil {
+			n.failed(e, &platform.Error{Kind: platform.BadAnswer, Err: errNothingToKeep})
+			return
+		}
+		fetched = &snapshot{ranking: before.ranking, at: began, seen: before.seen}
+		outcome = outcomeUnchanged
+	}
+	n.share(ctx, e.place, fetched)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.counts[outcome]++
+	n.installLocked(e, fetched)
+	n.settleLocked(e)
+}
+
+var errNothingToKeep = errors.New("said to be unchanged, but nothing is held")
+
+// broughtByOther looks once more into Shared, now that the lease is ours: its last
+// holder may have finished since.
+func (n *Natives) broughtByOther(ctx context.Context, e *entry) bool {
+	found := n.sharedSnapshot(ctx, e.place)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.adoptLocked(e, found)
+}
+
+// poll looks again into Shared after a while: another pod fetches e.
+func (n *Natives) poll(e *entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e.due = time.Now().Add(growing(pollMin, pollMax, e.polls))
+	e.polls++
+	n.enqueueLocked(n.loads, e)
+}
+
+// failed keeps what there is, and leaves the list alone for a while.
+func (n *Natives) failed(e *entry, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !errors.Is(err, context.Canceled) { // else we are told to stop
+		n.counts[outcomeOf(err)]++
+		wait := growing(backOffMin, n.opt.Refresh, e.failures)
+		e.due = time.Now().Add(wait/2 + rand.N(wait/2+1))
+		e.failures++
+	}
+	e.polls = 0
+	n.endLocked(e)
+}
+
+// growing is from·2^step, at most to.
+func growing(from, to time.Duration, step int) time.Duration {
+	for ; step > 0 && from < to; step-- {
+		from *= 2
+	}
+	return min(from, to)
+}
+
+// ask asks a place's source.
+func (n *Natives) ask(ctx context.Context, p place, seen platform.Validators) (platform.Result, error) {
+	if p.source == fromSales {
+		ids, err := n.opt.Sales.SalesRanking(ctx, p.id)
+		return platform.Result{IDs: ids}, err
+	}
+	q := platform.Query{List: p.kind, ID: p.id, Seen: seen}
+	guard := n.opt.Breaker
+	if guard == nil {
+		return n.opt.Platform.Fetch(ctx, q)
+	}
+	permit, err := guard.Admit()
+	if err != nil {
+		return platform.Result{}, err
+	}
+	began := time.Now()
+	result, err := n.opt.Platform.Fetch(ctx, q)
+	permit.Done(breaker.Outcome{Kind: verdict(err), Took: time.Since(began)})
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.Kind == platform.Throttled {
+		guard.Hold(time.Now().Add(e.Pause))
+	}
+	return result, err
+}
+
+// verdict is what a fetch says about the platform as a whole.
+func verdict(err error) breaker.Kind {
+	switch {
+	case err == nil:
+		return breaker.Success
+	case errors.Is(err, context.Canceled):
+		return breaker.Ignored
+	}
+	switch platform.KindOf(err) {
+	case platform.NotFound:
+		return breaker.Success
+	case platform.Throttled, platform.Exhausted:
+		return breaker.Ignored
+	case platform.Unreachable:
+		return breaker.ConnectFailure
+	default:
+		return breaker.Failure
+	}
+}
+
+// platformWait is how long the platform must not be asked for anything.
+func (n *Natives) platformWait() time.Duration {
+	if n.opt.Platform == nil {
+		return idle
+	}
+	wait := n.opt.Platform.Quota().Wait
+	if n.opt.Breaker != nil {
+		if at := n.opt.Breaker.NextAttempt(); !at.IsZero() {
+			wait = max(wait, time.Until(at))
+		}
+	}
+	return wait
+}
