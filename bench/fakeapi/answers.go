@@ -188,18 +188,21 @@ func hugeList() []byte {
 }
 
 // gzipBomb returns an answer that is small until it is unpacked: a list with a
-// single, endless id.
+// single, endless id. Gzipped pieces put one after another unpack to their texts put
+// one after another (RFC 1952, 2.2), so one mebibyte is packed and then repeated.
 func gzipBomb() []byte {
+	filler := gzipped(bytes.Repeat([]byte{'a'}, 1<<20))
+	bomb := gzipped([]byte(`{"products":["`))
+	for range bombBytes >> 20 {
+		bomb = append(bomb, filler...)
+	}
+	return append(bomb, gzipped([]byte(`"]}`))...)
+}
+
+func gzipped(text []byte) []byte {
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
-	filler := bytes.Repeat([]byte{'a'}, 1<<20)
-	parts := [][]byte{[]byte(`{"products":["`)}
-	for range bombBytes / len(filler) {
-		parts = append(parts, filler)
-	}
-	for _, part := range append(parts, []byte(`"]}`)) {
-		_, _ = zip.Write(part) // a bytes.Buffer takes everything
-	}
+	_, _ = zip.Write(text) // a bytes.Buffer takes everything
 	_ = zip.Close()
 	return packed.Bytes()
 }
