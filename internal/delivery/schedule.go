@@ -1,0 +1,402 @@
+package delivery
+
+import (
+	"container/heap"
+	"slices"
+	"sort"
+	"time"
+
+	"vitrine/internal/journal"
+)
+
+// class is how urgent an event is.
+type class uint8
+
+const (
+	waited class = iota // a shopper waits for its ranking
+	live                // it has just happened, and nobody waits
+	replay              // it has waited for the API before: left by an outage, a restart, another pod
+	classes
+)
+
+// maxTogether is how many events of one session may be under way at once; of
+// those that are replayed, one.
+const maxTogether = 4
+
+// pending is an accepted event that is neither settled nor under way. It holds
+// where the body is, not the body, and no pointer, so that the backlog of a long
+// outage costs the garbage collector nothing.
+type pending struct {
+	at        journal.Position // see store
+	seq       uint64           // order of acceptance in this process
+	born      time.Duration    // when it was accepted; negative if that was before this process
+	due       time.Duration    // not to be tried before
+	count     uint32           // the session's count of events, for the cache
+	successes uint32           // of other events, when this one last failed
+	attempts  uint8            // failures so far: the exponent of the back-off
+	strikes   uint8            // failures that count towards the dead letter
+	received  bool             // the API has had it once, so its session goes on without it
+	waited    bool             // counts in session.waited
+	replay    bool             // counts as replay, else in session.live
+}
+
+// session is the queue of one session's pending events, and its place in the schedule.
+type session struct {
+	key            uint64
+	queue          []pending // by seq
+	sending        bool      // the last one started has not left yet: nothing may overtake it
+	inFlight       int
+	replayInFlight int
+	waited, live   int // among queue
+
+	in    *sessionHeap  // the heap it is in, nil if it has nothing to start now
+	index int           // its index there
+	next  int           // in queue: what would be started
+	order time.Duration // of in: birth of the next event in a ready heap, time due in delayed
+	tie   uint64        // of in: the next event's number
+}
+
+func (s *session) class() class {
+	switch {
+	case s.waited > 0:
+		return waited
+	case s.live > 0:
+		return live
+	default:
+		return replay
+	}
+}
+
+// candidate returns the event to start first: the oldest that is due, unless an
+// older one that the API never had is not. Without one it returns -1 and when
+// there will be one.
+func (s *session) candidate(now time.Duration) (next int, due time.Duration) {
+	for i := range s.queue {
+		p := &s.queue[i]
+		if p.due <= now {
+			return i, 0
+		}
+		if i == 0 || p.due < due {
+			due = p.due
+		}
+		if !p.received {
+			break
+		}
+	}
+	return -1, due
+}
+
+// find returns where the event with this number is in the queue, or -1.
+func (s *session) find(seq uint64) int {
+	i := s.search(seq)
+	if i == len(s.queue) || s.queue[i].seq != seq {
+		return -1
+	}
+	return i
+}
+
+func (s *session) search(seq uint64) int {
+	return sort.Search(len(s.queue), func(i int) bool { return s.queue[i].seq >= seq })
+}
+
+// schedule decides which event is sent next. It does no I/O, has no lock of its
+// own and knows the time only as it is told.
+//
+// Its unit is the session, since events of a session go in order: each session is
+// in the ready heap of its most urgent event, in delayed, or, while it may start
+// nothing, in no heap.
+type schedule struct {
+	slots    int // the bulkhead
+	sessions map[uint64]*session
+	ready    [classes]sessionHeap // by birth of the event that would be started
+	delayed  sessionHeap          // by the time the session becomes ready
+	inFlight [classes]int
+	events   int // pending and under way
+	waiting  int // of those pending: waited for
+	seq      uint64
+}
+
+func newSchedule(slots int) *schedule {
+	return &schedule{slots: slots, sessions: make(map[uint64]*session)}
+}
+
+// add takes in an event and gives it its number.
+func (q *schedule) add(key uint64, p pending, now time.Duration) *session {
+	s := q.sessions[key]
+	if s == nil {
+		s = &session{key: key}
+		q.sessions[key] = s
+	}
+	q.seq++
+	p.seq = q.seq
+	q.events++
+	q.insert(s, p)
+	if s.in != &q.ready[s.class()] {
+		q.place(s, now)
+	}
+	return s
+}
+
+// insert puts p where its number says, which for a new event is the end.
+func (q *schedule) insert(s *session, p pending) {
+	s.queue = slices.Insert(s.queue, s.search(p.seq), p)
+	q.tally(s, &p, 1)
+}
+
+func (q *schedule) remove(s *session, i int) pending {
+	p := s.queue[i]
+	q.tally(s, &p, -1)
+	if i == 0 {
+		s.queue = s.queue[1:] // the common case; growing moves the rest to the front in time
+	} else {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+	return p
+}
+
+func (q *schedule) tally(s *session, p *pending, n int) {
+	if p.waited {
+		s.waited += n
+		q.waiting += n
+	}
+	if !p.replay {
+		s.live += n
+	}
+}
+
+// place puts the session where it belongs after a change.
+func (q *schedule) place(s *session, now time.Duration) {
+	if s.in != nil {
+		heap.Remove(s.in, s.index)
+	}
+	switch {
+	case len(s.queue) == 0 && s.inFlight == 0:
+		delete(q.sessions, s.key)
+		return
+	case len(s.queue) == 0 || s.sending:
+		return
+	}
+	next, due := s.candidate(now)
+	if next < 0 {
+		s.order, s.tie = due, s.queue[0].seq
+		q.delayed.put(s)
+		return
+	}
+	p := &s.queue[next]
+	together := maxTogether
+	if p.replay || s.replayInFlight > 0 {
+		together = 1
+	}
+	if s.inFlight >= together {
+		return
+	}
+	s.next, s.order, s.tie = next, p.born, p.seq
+	q.ready[s.class()].put(s)
+}
+
+// wake makes the sessions ready whose time has come, and returns when the next will be, 0 for none.
+func (q *schedule) wake(now time.Duration) (next time.Duration) {
+	for len(q.delayed) > 0 {
+		s := q.delayed[0]
+		if s.order > now {
+			return s.order
+		}
+		q.place(s, now)
+	}
+	return 0
+}
+
+// pick returns the session whose event is to be sent next, or nil. Events that
+// somebody waits for go first, but leave a quarter of the slots to live ones;
+// replayed ones take what is left, at most half, and only while it is allowed.
+func (q *schedule) pick(replaying bool) (*session, class) {
+	if q.inFlight[waited]+q.inFlight[live]+q.inFlight[replay] >= q.slots {
+		return nil, 0
+	}
+	reserve := q.slots / 4
+	starved := len(q.ready[live]) > 0 && q.inFlight[live] < reserve && q.inFlight[waited] >= q.slots-reserve
+	switch {
+	case len(q.ready[waited]) > 0 && !starved:
+		return q.ready[waited][0], waited
+	case len(q.ready[live]) > 0:
+		return q.ready[live][0], live
+	case len(q.ready[replay]) > 0 && replaying && q.inFlight[replay] < max(q.slots/2, 1):
+		return q.ready[replay][0], replay
+	default:
+		return nil, 0
+	}
+}
+
+// pickProbe returns the session with the oldest event, whatever its class and
+// back-off, passing over those in skip while there are others.
+func (q *schedule) pickProbe(skip map[uint64]bool) *session {
+	var best *session
+	consider := func(s *session, born time.Duration) {
+		if !skip[s.key] && (best == nil || born < best.queue[best.next].born) {
+			best = s
+		}
+	}
+	for c := range q.ready {
+		h := &q.ready[c]
+		var passed []*session
+		for len(*h) > 0 && skip[(*h)[0].key] {
+			passed = append(passed, heap.Pop(h).(*session)) //nolint:forcetypeassert // it holds nothing else
+		}
+		if len(*h) > 0 {
+			consider((*h)[0], (*h)[0].order)
+		}
+		for _, s := range passed {
+			h.put(s)
+		}
+	}
+	if best == nil {
+		for _, s := range q.delayed {
+			s.next = 0
+			consider(s, s.queue[0].born)
+		}
+	}
+	return best
+}
+
+// start takes the session's next event out of its queue: it is under way.
+func (q *schedule) start(s *session, as class, now time.Duration) pending {
+	p := q.remove(s, s.next)
+	s.sending = true
+	s.inFlight++
+	if p.replay {
+		s.replayInFlight++
+	}
+	q.inFlight[as]++
+	q.place(s, now)
+	return p
+}
+
+// sent says that the event started last has left, so that the next may follow.
+func (q *schedule) sent(s *session, now time.Duration) {
+	s.sending = false
+	q.place(s, now)
+}
+
+// finish ends what start began. The event goes back to its queue, or is settled.
+func (q *schedule) finish(s *session, as class, p pending, settled bool, now time.Duration) {
+	s.inFlight--
+	if p.replay {
+		s.replayInFlight--
+	}
+	q.inFlight[as]--
+	if settled {
+		q.events--
+	} else {
+		p.replay, p.waited = true, false
+		q.insert(s, p)
+	}
+	q.place(s, now)
+}
+
+// discard settles an event that is not under way, and reports whether it was there.
+func (q *schedule) discard(s *session, seq uint64, now time.Duration) (pending, bool) {
+	i := s.find(seq)
+	if i < 0 {
+		return pending{}, false
+	}
+	p := q.remove(s, i)
+	q.events--
+	q.place(s, now)
+	return p, true
+}
+
+// await marks an event as waited for, or as no longer. One that is under way or settled is left alone.
+func (q *schedule) await(key, seq uint64, wanted bool, now time.Duration) {
+	s := q.sessions[key]
+	if s == nil {
+		return
+	}
+	i := s.find(seq)
+	if i < 0 || s.queue[i].waited == wanted {
+		return
+	}
+	p := &s.queue[i]
+	q.tally(s, p, -1)
+	p.waited = wanted
+	q.tally(s, p, 1)
+	q.place(s, now)
+}
+
+// backlog turns every event that has not started into one to be replayed: the API is away.
+func (q *schedule) backlog(now time.Duration) {
+	for _, s := range q.sessions {
+		if s.live == 0 && s.waited == 0 {
+			continue
+		}
+		for i := range s.queue {
+			p := &s.queue[i]
+			q.tally(s, p, -1)
+			p.replay, p.waited = true, false
+		}
+		q.place(s, now)
+	}
+}
+
+// older returns a session that could start an event born before then, or nil.
+func (q *schedule) older(then time.Duration) *session {
+	for c := range q.ready {
+		if h := q.ready[c]; len(h) > 0 && h[0].order < then {
+			return h[0]
+		}
+	}
+	for _, s := range q.delayed {
+		if s.queue[0].born < then {
+			s.next = 0
+			return s
+		}
+	}
+	return nil
+}
+
+// oldest returns when the oldest event that is not under way was accepted.
+func (q *schedule) oldest() (born time.Duration, any bool) {
+	for _, s := range q.sessions {
+		if len(s.queue) > 0 && (!any || s.queue[0].born < born) {
+			born, any = s.queue[0].born, true
+		}
+	}
+	return born, any
+}
+
+// sessionHeap is a heap of sessions by their order, and by age where that is equal.
+type sessionHeap []*session
+
+func (h *sessionHeap) put(s *session) {
+	s.in = h
+	heap.Push(h, s)
+}
+
+// Len, Less, Swap, Push and Pop are container/heap's.
+func (h sessionHeap) Len() int { return len(h) }
+
+func (h sessionHeap) Less(i, j int) bool {
+	if h[i].order != h[j].order {
+		return h[i].order < h[j].order
+	}
+	return h[i].tie < h[j].tie
+}
+
+func (h sessionHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *sessionHeap) Push(x any) {
+	s := x.(*session) //nolint:forcetypeassert // put gives it nothing else
+	s.index = len(*h)
+	*h = append(*h, s)
+}
+
+func (h *sessionHeap) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	s.in = nil
+	return s
+}

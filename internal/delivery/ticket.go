@@ -1,0 +1,182 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"vitrine/breaker"
+	"vitrine/internal/reco"
+)
+
+// Ticket is an accepted event, for the request that brought it.
+type Ticket struct {
+	// ID is the event's: a UUIDv7, as in logs and the outbox.
+	ID uuid.UUID
+
+	d       *Delivery
+	seq     uint64
+	wait    *wait       // nil if there is nothing to wait for
+	refused reco.Reason // then why
+}
+
+// Result is what became of waiting for a ranking.
+type Result struct {
+	Ranking   reco.Ranking
+	Reason    reco.Reason // why there is no ranking; NoReason if there is one
+	Status    int         // the API's; 0 if it gave none in time
+	Stored    bool        // the ranking went to the cache
+	Collapsed bool        // the ranking was brought by another event that asked the same
+}
+
+// wait is a question somebody waits for an answer to. All who ask it share one,
+// and whichever delivery answers it first wakes them all.
+type wait struct {
+	event   reco.Event
+	key     uint64 // of the session
+	seq     uint64 // of the event that asked first; only its own failure is the answer
+	waiting int    // how many wait
+	done    chan struct{}
+	result  Result // once done is closed
+	by      uint64 // the event that brought it
+}
+
+// Wait waits until the ranking is there, or is known not to come, or the deadline
+// has passed. The event's delivery goes on in any case.
+func (t *Ticket) Wait(deadline time.Time) Result {
+	if t.wait == nil {
+		return Result{Reason: t.refused}
+	}
+	select { // an answer that is there is taken, however late it is
+	case <-t.wait.done:
+		return t.result()
+	default:
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-t.wait.done:
+		return t.result()
+	case <-timer.C:
+		t.Release()
+		return Result{Reason: reco.Timeout}
+	}
+}
+
+func (t *Ticket) result() Result {
+	r := t.wait.result
+	r.Collapsed = t.wait.by != t.seq
+	return r
+}
+
+// Release says that nobody waits after all.
+func (t *Ticket) Release() {
+	if t.wait == nil {
+		return
+	}
+	d := t.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := t.wait
+	t.wait, t.refused = nil, reco.Timeout
+	if w.waiting--; w.waiting == 0 && d.waits[w.event] == w {
+		delete(d.waits, w.event)
+		d.q.await(w.key, w.seq, false, d.now())
+	}
+}
+
+// joinLocked begins to wait for the answer to e, unless that is known to be in vain.
+func (d *Delivery) joinLocked(e reco.Event, key, seq uint64, away bool, now time.Duration) (*wait, reco.Reason) {
+	if away {
+		return nil, d.awayReasonLocked(now)
+	}
+	if w := d.waits[e]; w != nil {
+		if w.waiting++; w.seq == 0 { // begun by its twin, before it had a number
+			w.seq = seq
+			d.q.await(key, seq, true, now)
+		}
+		return w, reco.NoReason
+	}
+	if d.q.waiting >= d.opt.MaxInFlight {
+		return nil, reco.Overload
+	}
+	w := &wait{event: e, key: key, seq: seq, waiting: 1, done: make(chan struct{})}
+	d.waits[e] = w
+	d.q.await(key, seq, true, now)
+	return w, reco.NoReason
+}
+
+// resolveLocked answers those who wait for e with what became of the event
+// numbered by, sent at started.
+func (d *Delivery) resolveLocked(e reco.Event, by uint64, started time.Duration, r Result, now time.Duration) {
+	if t := d.recent[e]; t != nil && t.seq == by {
+		t.reason = r.Reason
+	}
+	w := d.waits[e]
+	switch {
+	case w == nil:
+		return
+	case r.Reason != reco.NoReason && r.Reason != reco.Empty && w.seq != by:
+		return // another's failure; their own event may fare better
+	case started < d.erased[w.key]:
+		return // asked before the session was erased
+	}
+	w.result, w.by = r, by
+	d.endLocked(w, now)
+}
+
+// releaseLocked answers everybody who waits with a reason.
+func (d *Delivery) releaseLocked(why reco.Reason, now time.Duration) {
+	for _, w := range d.waits {
+		w.result, w.by = Result{Reason: why}, w.seq
+		d.endLocked(w, now)
+	}
+}
+
+func (d *Delivery) endLocked(w *wait, now time.Duration) {
+	delete(d.waits, w.event)
+	d.q.await(w.key, w.seq, false, now)
+	close(w.done)
+}
+
+// twin is an event accepted a short while ago, for shops whose pages fire twice.
+type twin struct {
+	seq    uint64 // 0 while it is on its way to the journal
+	id     uuid.UUID
+	born   time.Duration
+	reason reco.Reason // what its shopper was told, once known
+}
+
+// maxTwins bounds the events remembered for duplicate windows; beyond it a
+// duplicate may pass as an event of its own.
+const maxTwins = 16384
+
+// acceptTwin reports whether e was accepted within the window already, and then
+// gives a ticket of that event. Otherwise e, with this id, is remembered from now on.
+func (d *Delivery) acceptTwin(e reco.Event, id uuid.UUID, key uint64, window time.Duration, wanted bool) (Ticket, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	first := d.recent[e]
+	if first == nil || now-first.born >= window {
+		if len(d.recent) < maxTwins {
+			d.recent[e] = &twin{id: id, born: now}
+		}
+		return Ticket{}, false
+	}
+	d.stats.Accepted++
+	d.stats.Deduplicated++
+	t := Ticket{ID: first.id, d: d, seq: first.seq, refused: first.reason}
+	if wanted && first.reason == reco.NoReason {
+		t.wait, t.refused = d.joinLocked(e, key, first.seq, d.opt.Breaker.State() != breaker.Closed, now)
+	}
+	return t, true
+}
+
+func (d *Delivery) forgetTwinsLocked(now time.Duration) {
+	for e, t := range d.recent {
+		if now-t.born >= d.opt.DuplicateWindow[e.Type] {
+			delete(d.recent, e)
+		}
+	}
+}
