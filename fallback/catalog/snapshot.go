@@ -1,0 +1,303 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// snapshot is one reading of the feed. Rows and groups never change once it is
+// published; how many units there are does, through the atomic states, which only
+// the holder of the catalogue's lock writes.
+type snapshot struct {
+	rows    []row
+	groups  []group
+	members []uint32 // of the groups: rows, one group after the other
+	names   []string // categories, sizes and currencies; 0 is ""
+	row     index
+	group   index
+	ofRow   []atomic.Uint64 // a state each
+	ofGroup []atomic.Uint64
+	pushed  map[uint32]int64 // rows whose stock was pushed, and when; under the catalogue's lock
+	time    time.Time        // the feed's own; zero if it does not say
+}
+
+// row is one line of the feed, without pointers.
+type row struct {
+	price, sale  int64 // in minor units of the currency; noPrice if the feed does not say
+	from, until  int64 // of the sale, Unix seconds, both inclusive
+	quantity     int32 // unknown if the feed does not say
+	group        uint32
+	category     uint16 // of snapshot.names, like size and currency
+	size         uint16
+	currency     uint16
+	availability availability
+	gapped       bool // the line itself says that sizes are missing
+}
+
+// group is what the rows of one item_group_id are together.
+type group struct {
+	id       string
+	first, n uint32 // of snapshot.members
+}
+
+const (
+	noPrice  = -1
+	unknown  = -1
+	noGroup  = math.MaxUint32
+	maxNames = math.MaxUint16
+)
+
+// state is how many units there are, packed into a word so that it is read and
+// written at once.
+type state uint64
+
+const (
+	stateSoldOut state = 1 << 32 // nothing can be ordered
+	stateGapped  state = 1 << 33 // a size is sold out
+)
+
+func newState(quantity int32, soldOut, gapped bool) state {
+	s := state(uint32(quantity + 1))
+	if soldOut {
+		s |= stateSoldOut
+	}
+	if gapped {
+		s |= stateGapped
+	}
+	return s
+}
+
+func (s state) quantity() int { return int(uint32(s)) - 1 }
+func (s state) soldOut() bool { return s&stateSoldOut != 0 }
+func (s state) gapped() bool  { return s&stateGapped != 0 }
+
+// state is what the feed says of r.
+func (r *row) state() state {
+	soldOut := r.availability == outOfStock ||
+		r.quantity == 0 && r.availability != orderable
+	if soldOut {
+		return newState(0, true, r.gapped)
+	}
+	return newState(r.quantity, false, r.gapped)
+}
+
+// builder gathers rows into a snapshot.
+type builder struct {
+	s       *snapshot
+	named   map[string]uint16
+	maxRows int
+}
+
+func newBuilder(maxRows int) *builder {
+	return &builder{
+		s:       &snapshot{row: newIndex(), group: newIndex(), names: []string{""}},
+		named:   map[string]uint16{"": 0},
+		maxRows: maxRows,
+	}
+}
+
+var errTooManyNames = errors.New("more different categories, sizes and currencies than 65 535")
+
+// name returns the number of a name that many rows share.
+func (b *builder) name(name string) (uint16, error) {
+	if n, ok := b.named[name]; ok {
+		return n, nil
+	}
+	if len(b.s.names) > maxNames {
+		return 0, errTooManyNames
+	}
+	n := uint16(len(b.s.names))
+	b.s.names = append(b.s.names, name)
+	b.named[name] = n
+	return n, nil
+}
+
+// add takes a row in. Of two with one id the later counts.
+func (b *builder) add(id, groupID string, r row) error {
+	s := b.s
+	r.group = noGroup
+	if groupID != "" {
+		g, ok := s.group.find(groupID)
+		if !ok {
+			g = uint32(len(s.groups))
+			s.groups = append(s.groups, group{id: groupID})
+			s.group.put(groupID, g)
+		}
+		r.group = g
+	}
+	if at, ok := s.row.find(id); ok {
+		s.rows[at] = r
+		return nil
+	}
+	if len(s.rows) >= b.maxRows {
+		return fmt.Errorf("more than %d products", b.maxRows)
+	}
+	s.row.put(id, uint32(len(s.rows)))
+	s.rows = append(s.rows, r)
+	return nil
+}
+
+// finish lists the groups' members and works out the stock as the feed has it.
+func (b *builder) finish() *snapshot {
+	s := b.s
+	s.rows = slices.Clip(s.rows)
+	s.pushed = make(map[uint32]int64)
+	s.ofRow = make([]atomic.Uint64, len(s.rows))
+	s.ofGroup = make([]atomic.Uint64, len(s.groups))
+	total := uint32(0)
+	for i := range s.rows {
+		s.ofRow[i].Store(uint64(s.rows[i].state()))
+		if g := s.rows[i].group; g != noGroup {
+			s.groups[g].n++
+			total++
+		}
+	}
+	s.members = make([]uint32, total)
+	at := uint32(0)
+	for g := range s.groups {
+		s.groups[g].first = at
+		at += s.groups[g].n
+		s.groups[g].n = 0
+	}
+	for i := range s.rows {
+		if g := s.rows[i].group; g != noGroup {
+			group := &s.groups[g]
+			s.members[group.first+group.n] = uint32(i)
+			group.n++
+		}
+	}
+	for g := range s.groups {
+		s.sum(uint32(g))
+	}
+	return s
+}
+
+func (s *snapshot) membersOf(g uint32) []uint32 {
+	group := &s.groups[g]
+	return s.members[group.first : group.first+group.n]
+}
+
+// sum works out the state of a group from its rows: there is stock if a row has
+// some, the quantity is their sum if every row in stock has one, and a size is
+// missing if no row of it is in stock.
+func (s *snapshot) sum(g uint32) {
+	quantity, soldOut, gapped := int64(0), true, false
+	sizes := make(map[uint16]bool)
+	for _, m := range s.membersOf(g) {
+		r, now := &s.rows[m], state(s.ofRow[m].Load())
+		if r.size != 0 {
+			sizes[r.size] = sizes[r.size] || !now.soldOut()
+		}
+		gapped = gapped || now.gapped()
+		if now.soldOut() {
+			continue
+		}
+		soldOut = false
+		if now.quantity() == unknown || quantity == unknown {
+			quantity = unknown
+		} else {
+			quantity += int64(now.quantity())
+		}
+	}
+	for _, inStock := range sizes {
+		gapped = gapped || !inStock
+	}
+	s.ofGroup[g].Store(uint64(newState(int32(min(quantity, maxQuantity)), soldOut, gapped)))
+}
+
+// push overlays the feed's stock with what was pushed for the ids, or takes the
+// overlay away where nothing is pushed any longer.
+func (s *snapshot) push(ids []string, p *pushes) {
+	dirty := make(map[uint32]struct{})
+	for _, id := range ids {
+		if g, ok := s.group.find(id); ok {
+			dirty[g] = struct{}{}
+			continue
+		}
+		r, ok := s.row.find(id)
+		if !ok {
+			continue
+		}
+		if now, ok := p.find(id); ok {
+			s.ofRow[r].Store(uint64(newState(now.quantity, now.quantity == 0, s.rows[r].gapped)))
+			s.pushed[r] = now.at
+		} else {
+			s.ofRow[r].Store(uint64(s.rows[r].state()))
+			delete(s.pushed, r)
+		}
+		if g := s.rows[r].group; g != noGroup {
+			dirty[g] = struct{}{}
+		}
+	}
+	for g := range dirty {
+		s.sum(g)
+		s.override(g, p)
+	}
+}
+
+// override lets what was pushed for a group as a whole count for more than its
+// rows, unless one of them was pushed later.
+func (s *snapshot) override(g uint32, p *pushes) {
+	now, ok := p.find(s.groups[g].id)
+	if !ok {
+		return
+	}
+	for _, m := range s.membersOf(g) {
+		if at, pushed := s.pushed[m]; pushed && at > now.at {
+			return
+		}
+	}
+	gapped := state(s.ofGroup[g].Load()).gapped()
+	s.ofGroup[g].Store(uint64(newState(now.quantity, now.quantity == 0, gapped)))
+}
+
+// stock returns the state of a product: of a group if id is one, else of a row.
+func (s *snapshot) stock(id string) (state, bool) {
+	if g, ok := s.group.find(id); ok {
+		return state(s.ofGroup[g].Load()), true
+	}
+	if r, ok := s.row.find(id); ok {
+		return state(s.ofRow[r].Load()), true
+	}
+	return 0, false
+}
+
+// sameStock reports whether the feed says the same of the stock of id in both
+// readings. Of a group it compares the sums.
+func sameStock(a, b *snapshot, id string) bool {
+	before, knownBefore := a.fromFeed(id)
+	after, knownAfter := b.fromFeed(id)
+	return before == after && knownBefore == knownAfter
+}
+
+// fromFeed is stock without what was pushed, as far as a comparison needs it.
+func (s *snapshot) fromFeed(id string) (sum state, known bool) {
+	if g, ok := s.group.find(id); ok {
+		for _, m := range s.membersOf(g) {
+			sum += s.rows[m].state()
+		}
+		return sum, true
+	}
+	if r, ok := s.row.find(id); ok {
+		return s.rows[r].state(), true
+	}
+	return 0, false
+}
+
+// bytes is the memory that s holds.
+func (s *snapshot) bytes() int {
+	const rowBytes, groupBytes, memberBytes, stateBytes, nameBytes = 56, 24, 4, 8, 16
+	n := len(s.rows)*(rowBytes+stateBytes) + len(s.groups)*(groupBytes+stateBytes) +
+		len(s.members)*memberBytes + s.row.bytes() + s.group.bytes()
+	for i := range s.groups {
+		n += len(s.groups[i].id)
+	}
+	for _, name := range s.names {
+		n += nameBytes + len(name)
+	}
+	return n
+}

@@ -1,0 +1,5 @@
+package catalog
+
+type source interface{}
+
+func newSource(o Options) source { return nil }
