@@ -24,6 +24,7 @@ func mayImport() map[string]string {
 		"internal/reco":      "",
 		"internal/journal":   "",
 		"breaker":            "",
+		"internal/logs":      "",
 		"internal/redistest": "",
 
 		// One dependency each: Redis, the API, the shop's platform, its feed.
@@ -41,12 +42,12 @@ func mayImport() map[string]string {
 		// What is seen from outside.
 		"internal/proxy": "breaker cache fallback internal/delivery internal/profile internal/reco",
 		"internal/ops": "breaker cache fallback fallback/catalog fallback/platform internal/delivery " +
-			"internal/journal internal/profile internal/proxy internal/reco internal/redis",
+			"internal/journal internal/logs internal/profile internal/proxy internal/reco internal/redis",
 
 		// The program. Only its demo may use the bench's stand-ins.
 		"internal/config": "internal/reco",
 		"cmd/vitrine": "breaker cache fallback fallback/catalog fallback/platform internal/config internal/delivery " +
-			"internal/fashionai internal/journal internal/ops internal/profile internal/proxy internal/reco " +
+			"internal/fashionai internal/journal internal/logs internal/ops internal/profile internal/proxy internal/reco " +
 			"internal/redis bench/fakeapi bench/fakeshop bench/shopdata",
 
 		// The measuring tool may look at everything but the program, which it runs.
