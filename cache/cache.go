@@ -1,0 +1,258 @@
+// Package cache remembers rankings in two tiers: this process, then Redis.
+//
+// A cache never fails a request. Redis being slow or away reads as a miss and is
+// counted, not returned; only the caller's deadline bounds how long finding out
+// may take.
+//
+// An entry answers one event: session, user, type and item are its key, compared
+// in full. It is fresh until its time is over or its session has moved on to other
+// things, then stale until it is forgotten. It is stamped with the start of the
+// call that brought it, and only the ranking of a later call replaces it.
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"vitrine/internal/reco"
+)
+
+// Cache remembers rankings, empty answers, and as much of every session as it
+// takes to tell whether they still hold. It is safe for concurrent use.
+type Cache struct {
+	opt   Options
+	seed  maphash.Seed
+	keys  *keyring
+	epoch time.Time // what instants are counted from
+
+	entries  *otter.Cache[uint64, *entry]   // by question
+	sessions *otter.Cache[uint64, *session] // by session
+	erased   *otter.Cache[sessionKey, instant]
+	tick     *coarse
+
+	ring  int           // runs of events a session keeps
+	lives atomic.Uint32 // session states made so far: their numbers
+	count counters
+}
+
+// instant is a time by the monotonic clock: how long after the cache's epoch it
+// is. The wall clock may be set back or forth without any entry noticing.
+type instant int64
+
+// Status says whether a ranking may be served, and how.
+type Status uint8
+
+// The three statuses. The zero Status is a miss.
+const (
+	None  Status = iota // nothing is held
+	Fresh               // to be served without waiting for the API
+	Stale               // to be served if the API cannot answer
+)
+
+// Found is what the cache holds for an event. The zero Found is a miss.
+type Found struct {
+	Ranking reco.Ranking
+	Status  Status
+	Tier    reco.Tier
+
+	// Age is the time since the call that brought the ranking began. TTL is how much
+	// longer it stays fresh: negative since its time was over, zero if it is stale only
+	// because its session has moved on.
+	Age, TTL time.Duration
+}
+
+// New returns an empty cache, or everything that is wrong with the options.
+func New(o Options) (*Cache, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Cache{
+		opt:   o,
+		seed:  maphash.MakeSeed(),
+		keys:  newKeyring([32]byte{}),
+		epoch: time.Now(),
+		tick:  &coarse{},
+		ring:  2 * o.longestMemory(),
+	}
+	forSessions := o.Memory / sessionShare
+	c.entries = otter.Must(&otter.Options[uint64, *entry]{
+		MaximumWeight: uint64(o.Memory - forSessions), //nolint:gosec // validated to be positive
+		Weigher:       func(_ uint64, e *entry) uint32 { return e.weight() },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *entry]) time.Duration {
+			return time.Duration(int64(e.Value.staleUntil) - e.SnapshotAtNano)
+		}),
+		Clock: c.tick,
+	})
+	c.sessions = otter.Must(&otter.Options[uint64, *session]{
+		MaximumWeight: uint64(forSessions), //nolint:gosec // validated to be positive
+		Weigher:       func(uint64, *session) uint32 { return c.sessionWeight() },
+	})
+	c.erased = otter.Must(&otter.Options[sessionKey, instant]{
+		MaximumSize:      maxErased,
+		ExpiryCalculator: otter.ExpiryWriting[sessionKey, instant](o.longestLife()),
+		Clock:            c.tick,
+	})
+	return c, nil
+}
+
+// Run sweeps out what is over, and listens for sessions erased by other pods, until
+// ctx ends. Nothing over is ever served, swept or not.
+func (c *Cache) Run(ctx context.Context) error {
+	sweep := time.NewTicker(time.Second)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-sweep.C:
+			c.tick.now.Store(int64(c.at(now)))
+			c.entries.CleanUp()
+			c.erased.CleanUp()
+		}
+	}
+}
+
+// Mark is where in its session an event stands. The zero Mark is that of an event
+// accepted by another process: every event of its session seen here came after it.
+type Mark uint64
+
+// Accept takes note that a session has made an event, which must come before the
+// event is looked up. The mark goes to [Cache.Store] with the ranking that the
+// event's call brings.
+func (c *Cache) Accept(e reco.Event) Mark {
+	s := c.session(e.Session)
+	mark := s.accept(c.kind(e), c.item(e), c.ring)
+	return mark
+}
+
+// Peek returns what memory holds for e. It neither blocks on anything but the
+// session's other events nor allocates.
+func (c *Cache) Peek(e reco.Event) Found {
+	held, ok := c.entries.GetIfPresent(c.question(e))
+	if !ok || held.event != e {
+		c.count.misses.Add(1)
+		return Found{}
+	}
+	f := c.judge(held, c.at(time.Now()))
+	f.Tier = reco.Memory
+	c.count.found(f)
+	return f
+}
+
+// judge says what a held entry is worth now.
+func (c *Cache) judge(held *entry, now instant) Found {
+	if now >= held.staleUntil {
+		return Found{}
+	}
+	f := Found{
+		Ranking: held.ranking,
+		Status:  Fresh,
+		Age:     time.Duration(max(0, now-held.started)),
+		TTL:     time.Duration(held.freshUntil - now),
+	}
+	switch {
+	case f.TTL <= 0:
+		f.Status = Stale
+	case c.movedOn(held):
+		f.Status, f.TTL = Stale, 0
+	}
+	return f
+}
+
+// movedOn reports whether the session of a held entry has had enough other events since.
+// Of a session that was forgotten in between nobody knows, so it may have.
+func (c *Cache) movedOn(held *entry) bool {
+	enough := c.opt.Policies[held.event.Type].FreshEvents
+	if enough == 0 {
+		return false
+	}
+	s, ok := c.sessions.GetIfPresent(c.sessionHash(held.event.Session))
+	return !ok || s.othersSince(held.place, c.kind(held.event)) >= enough
+}
+
+// Store remembers the ranking that the call for e, started then, has brought, and
+// reports whether it did: not if a later call's ranking is held already, if the
+// session was erased since, or if there is nothing to remember. Redis gets it in the
+// background.
+func (c *Cache) Store(e reco.Event, ranking reco.Ranking, started time.Time, mark Mark) bool {
+	if ranking.Empty() || c.erasedSince(e.Session, c.at(started)) {
+		return false
+	}
+	fresh := c.newEntry(e, ranking, started)
+	fresh.place = c.session(e.Session).place(mark)
+	return c.hold(fresh)
+}
+
+// hold puts an entry into memory, and reports whether it did: not if that of a later
+// call is there, or if it is too big.
+func (c *Cache) hold(fresh *entry) bool {
+	held := false
+	c.entries.Compute(c.question(fresh.event), func(have *entry, found bool) (*entry, otter.ComputeOp) {
+		switch {
+		case found && have.event == fresh.event && have.started >= fresh.started:
+			return have, otter.CancelOp
+		case int64(fresh.weight()) > c.opt.Memory/biggestShare:
+			return nil, otter.InvalidateOp // what it would have replaced is out of date
+		default:
+			held = true
+			return fresh, otter.WriteOp
+		}
+	})
+	// An erase leaves its stamp before it looks for entries: either it finds this one,
+	// or this finds the stamp.
+	if held && c.erasedSince(fresh.event.Session, fresh.started) {
+		c.entries.Invalidate(c.question(fresh.event))
+		return false
+	}
+	return held
+}
+
+// StoreEmpty remembers that the API has just had nothing to recommend for e. It
+// leaves alone what is held for e.
+func (c *Cache) StoreEmpty(e reco.Event) {
+	life := instant(c.opt.Policies[e.Type].Empty)
+	if life == 0 {
+		return
+	}
+	now := c.at(time.Now())
+	c.session(e.Session).storeEmpty(empty{question: uint32(c.question(e)), item: c.item(e), until: now + life}, now)
+}
+
+// KnownEmpty reports whether asking the API for e again is not worth a wait: it had
+// nothing a moment ago, and the session has looked at nothing else since.
+func (c *Cache) KnownEmpty(e reco.Event) bool {
+	s, ok := c.sessions.GetIfPresent(c.sessionHash(e.Session))
+	return ok && s.knownEmpty(uint32(c.question(e)), c.at(time.Now()))
+}
+
+// session returns the state of a session, which may be new.
+func (c *Cache) session(id string) *session {
+	hash := c.sessionHash(id)
+	if s, ok := c.sessions.GetIfPresent(hash); ok {
+		return s
+	}
+	s, _ := c.sessions.SetIfAbsent(hash, &session{life: c.lives.Add(1)})
+	return s
+}
+
+func (c *Cache) at(t time.Time) instant { return instant(t.Sub(c.epoch)) }
+
+func (c *Cache) question(e reco.Event) uint64 { return maphash.Comparable(c.seed, e) }
+func (c *Cache) sessionHash(id string) uint64 { return maphash.String(c.seed, id) }
+func (c *Cache) item(e reco.Event) uint32     { return uint32(maphash.String(c.seed, e.Item)) }
+func (c *Cache) kind(e reco.Event) uint32     { return c.item(e)*31 + uint32(e.Type) }
+
+// coarse is a clock that stands still between sweeps. It serves otter, whose notion
+// of what is over only frees memory: whether an entry is served is judged by the
+// entry's own times, and reading the real clock once is enough.
+type coarse struct{ now atomic.Int64 }
+
+// NowNano returns the time of the last sweep.
+func (k *coarse) NowNano() int64 { return k.now.Load() }
+
+// Tick returns nil: [Cache.Run] does the sweeping.
+func (k *coarse) Tick(time.Duration) <-chan time.Time { return nil }

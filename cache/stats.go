@@ -1,0 +1,40 @@
+package cache
+
+import "sync/atomic"
+
+// Stats are the cache's figures since it was made, but for Bytes and Entries, which
+// are what it holds now.
+type Stats struct {
+	Bytes   int64 // of the tier in memory
+	Entries int64 // rankings in memory
+
+	Fresh  uint64 // peeks that found a fresh ranking
+	Stale  uint64 // peeks that found a stale one
+	Misses uint64 // peeks that found none
+}
+
+type counters struct {
+	fresh, stale, misses atomic.Uint64
+}
+
+func (n *counters) found(f Found) {
+	switch f.Status {
+	case Fresh:
+		n.fresh.Add(1)
+	case Stale:
+		n.stale.Add(1)
+	case None:
+		n.misses.Add(1)
+	}
+}
+
+// Stats returns the cache's figures.
+func (c *Cache) Stats() Stats {
+	return Stats{
+		Bytes:   int64(c.entries.WeightedSize() + c.sessions.WeightedSize()), //nolint:gosec // bounded by Options.Memory
+		Entries: int64(c.entries.EstimatedSize()),
+		Fresh:   c.count.fresh.Load(),
+		Stale:   c.count.stale.Load(),
+		Misses:  c.count.misses.Load(),
+	}
+}
