@@ -27,7 +27,7 @@ func drive(b *breaker.Breaker, minutes int, outcome func(since time.Duration) br
 }
 
 func seeded(seed uint64) (*rand.Rand, func(*breaker.Options)) {
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test that can be repeated
+	random := rand.New(rand.NewPCG(seed, seed))
 	return random, func(o *breaker.Options) { o.Rand = random.Float64 }
 }
 

@@ -83,7 +83,7 @@ func (o Options) Validate() error {
 	var wrong []error
 	must := func(ok bool, format string, args ...any) {
 		if !ok {
-			wrong = append(wrong, fmt.Errorf("breaker "+o.Name+": "+format, args...))
+			wrong = append(wrong, fmt.Errorf("breaker %q: %s", o.Name, fmt.Sprintf(format, args...)))
 		}
 	}
 	must(o.Name != "", "a name is required")

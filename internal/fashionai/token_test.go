@@ -1,0 +1,95 @@
+package fashionai_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"context"
+	"vitrine/internal/fashionai"
+)
+
+func TestTokenIsNeverPrinted(t *testing.T) {
+	token, err := fashionai.NewToken(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "token", token)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", token)
+	encoded, _ := json.Marshal(struct{ T *fashionai.Token }{token})
+	options := fashionai.Options{Token: token}
+	for _, got := range []string{
+		log.String(), string(encoded),
+		fmt.Sprintf("%v %+v %#v %s %q %x %d", token, token, token, token, token, token, token),
+		fmt.Sprintf("%v %+v", options, options),
+	} {
+		if strings.Contains(got, secret) || strings.Contains(got, fmt.Sprintf("%x", secret)) {
+			t.Errorf("the token is in %q", got)
+		}
+	}
+	if token.Secret() != secret {
+		t.Errorf("got %q, want %q", token.Secret(), secret)
+	}
+}
+
+func TestBadTokens(t *testing.T) {
+	for _, s := range []string{"", " \n", "a b", "a\r\nX: y", "tökén", "a\x00b"} {
+		if _, err := fashionai.NewToken(s); err == nil || len(s) > 3 && strings.Contains(err.Error(), s) {
+			t.Errorf("%q: got %v, want an error without it", s, err)
+		}
+	}
+	dir := t.TempDir()
+	long := filepath.Join(dir, "long")
+	if err := os.WriteFile(long, make([]byte, 10<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "none"), long} {
+		if _, err := fashionai.OpenToken(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want an error that names it", path, err)
+		}
+	}
+}
+
+func TestTokenFileIsFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(s string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		write("one")
+		token, err := fashionai.OpenToken(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		var reports []error
+		go func() { ended <- token.Run(ctx, func(err error) { reports = append(reports, err) }) }()
+		check := func(content, want string, errors int) {
+			t.Helper()
+			write(content)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if token.Secret() != want || len(reports) != errors {
+				t.Errorf("file %q: got %q and %d reports, want %q and %d", content, token.Secret(), len(reports), want, errors)
+			}
+		}
+		check("two\n", "two", 0)
+		check("", "two", 1) // in the middle of being written
+		check("three", "three", 1)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: got %v, want nil", err)
+		}
+	})
+}
