@@ -1,0 +1,89 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Report is what a folder holds.
+type Report struct {
+	Segments []SegmentReport // oldest first; a spare and what was set aside included
+}
+
+// SegmentReport is what one segment file holds. Only its longest valid prefix is counted.
+type SegmentReport struct {
+	Name    string
+	Bytes   int64
+	Records int
+	Pending int       // of Records; the others are settled
+	Oldest  time.Time // of Records, by Record.Time; zero if there are none
+	Newest  time.Time
+	Torn    bool // an unfinished record follows; the next Open cuts it off
+	Damaged bool // what follows, or the whole file, is unreadable; it is or will be set aside
+}
+
+// Inspect reads the folder dir and changes nothing. It takes no lock: beside a live journal each
+// segment is reported as it was at some instant of the reading.
+func Inspect(dir string) (Report, error) {
+	entries, err := list(dir)
+	if err != nil {
+		return Report{}, fmt.Errorf("inspecting the journal %s: %w", dir, err)
+	}
+	var (
+		report Report
+		buffer []byte
+	)
+	for _, e := range entries {
+		var s SegmentReport
+		s, buffer, err = inspectSegment(filepath.Join(dir, e.name), e, buffer)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted since it was listed
+		}
+		if err != nil {
+			return report, fmt.Errorf("inspecting the journal: %w", err)
+		}
+		report.Segments = append(report.Segments, s)
+	}
+	return report, nil
+}
+
+func inspectSegment(path string, e entry, buffer []byte) (SegmentReport, []byte, error) {
+	f, err := os.Open(path) //nolint:gosec // the folder asked for
+	if err != nil {
+		return SegmentReport{}, buffer, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return SegmentReport{}, buffer, err
+	}
+	size := min(info.Size(), maxSegmentBytes)
+	buffer, err = readAll(f, size, buffer)
+	found := scanSegment(buffer, e.sequence)
+	if err == nil && found.rest != nothing {
+		// A live journal may have appended while we read: the place of a record as it was before,
+		// what came behind it as it was after. Then the record is there by now.
+		buffer, err = readAll(f, size, buffer)
+		again := scanSegment(buffer, e.sequence)
+		if again.end > found.end {
+			again.rest = nothing
+		}
+		found = again
+	}
+	s := SegmentReport{
+		Name:    e.name,
+		Bytes:   info.Size(),
+		Records: found.records,
+		Pending: found.pending,
+		Torn:    found.rest == torn,
+		Damaged: e.aside || err != nil || found.rest == damaged || info.Size() > maxSegmentBytes,
+	}
+	if found.records > 0 {
+		s.Oldest, s.Newest = time.Unix(0, found.oldest), time.Unix(0, found.newest)
+	}
+	return s, buffer, nil
+}
