@@ -10,7 +10,7 @@ import (
 // Set by the linker in `make build`; without it they come from the build information
 // that the Go tool leaves in the binary.
 var (
-	version string //nolint:gochecknoglobals // the linker can only set a variable
+	version string
 	commit  string //nolint:gochecknoglobals // the linker can only set a variable
 )
 

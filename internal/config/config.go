@@ -282,13 +282,13 @@ func Default() Config {
 	for _, r := range []*Rule{&c.Rules.Product, &c.Rules.Category, &c.Rules.Look, &c.Rules.Shelf} {
 		r.Discount = "all"
 	}
-	c.inherit()
+	inherit(&c)
 	return c
 }
 
 // inherit gives every event type what the general keys say. What was set for the type
 // itself has to be set again afterwards.
-func (c *Config) inherit() {
+func inherit(c *Config) {
 	for _, e := range c.Events.all() {
 		e.Budget = c.Budget
 		e.Cache = c.Cache.Lifetimes

@@ -30,8 +30,7 @@ func (l *layers) file(name string, readFile func(string) ([]byte, error)) {
 	case err != nil:
 		l.incomplete = true
 		// An *os.PathError would name the file once more.
-		var path *os.PathError
-		if errors.As(err, &path) {
+		if path, ok := errors.AsType[*os.PathError](err); ok {
 			err = path.Err
 		}
 		l.mistakes = append(l.mistakes, Mistake{Where: name, Problem: err.Error()})
@@ -183,8 +182,7 @@ func null(node *yaml.Node) bool {
 // syntax reports what the YAML library could not read.
 func (r *reader) syntax(err error) {
 	r.incomplete = true
-	var syntax *yaml.LoadError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*yaml.LoadError](err); ok {
 		r.mistake("", max(syntax.Mark.Line, 1), syntax.Message)
 		return
 	}

@@ -67,7 +67,7 @@ func Load(args, environ []string, readFile func(name string) ([]byte, error)) (C
 
 	// Twice, because the general keys are the defaults of each event type's own.
 	l.mistakes = append(l.mistakes, l.apply()...)
-	c.inherit()
+	inherit(&c)
 	l.apply()
 
 	if !l.incomplete {
@@ -115,8 +115,8 @@ func (l *layers) apply() []Mistake {
 // validate adds what is wrong with c as a whole, at the place where the value was
 // assigned. A key that could not be read is not blamed a second time.
 func (l *layers) validate(c *Config) {
-	var invalid *InvalidError
-	if !errors.As(c.Validate(), &invalid) {
+	invalid, ok := errors.AsType[*InvalidError](c.Validate())
+	if !ok {
 		return
 	}
 	for _, m := range invalid.Mistakes {

@@ -84,7 +84,7 @@ func (k key) limit(text string) reflect.Value {
 
 func below(a, b reflect.Value) bool {
 	if a.CanFloat() {
-		return !(a.Float() >= b.Float()) //nolint:staticcheck // not a number is below everything
+		return a.Float() < b.Float()
 	}
 	return a.Int() < b.Int()
 }
