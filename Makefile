@@ -60,7 +60,7 @@ fuzz: ## every fuzz target in turn, for T each (make fuzz T=30s)
 	@grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
 		name="$${target#func }"; \
 		echo "== $$name in $$(dirname "$$file")"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(T) "$$(dirname "$$file")" || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(T) -fuzzminimizetime 100x "$$(dirname "$$file")" || exit 1; \
 	done
 
 .PHONY: bench
