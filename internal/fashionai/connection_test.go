@@ -339,6 +339,19 @@ func TestCallersDeadlineIsKept(t *testing.T) {
 	})
 }
 
+// A call that comes too late is not made, and costs no connection.
+func TestDeadlineInThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials, heard atomic.Int32
+		c := inBubble(t, &dials, keepAlive(10, &heard))
+		recommend(c)
+		out := c.Recommend(fashionai.Call{Body: []byte(event), Deadline: time.Now()})
+		if s := c.Stats(); out.Class != fashionai.Unreachable || out.Sent || heard.Load() != 1 || s.Idle != 1 {
+			t.Errorf("got %+v, %+v, want unreachable, not sent, the connection kept", out, s)
+		}
+	})
+}
+
 // A server that does not read has not got the event.
 func TestRequestThatCannotBeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -115,22 +115,27 @@ func (d *dialer) addresses(ctx context.Context) ([]netip.Addr, error) {
 	d.mu.Unlock()
 
 	found, err := d.opt.Lookup(ctx, d.host)
-	if err == nil && len(found) == 0 {
+	if err == nil && len(found) > 0 {
+		return d.learn(found), nil
+	}
+	if known != nil {
+		return known, nil
+	}
+	if err == nil {
 		err = errors.New("it has no address")
 	}
-	if err != nil {
-		if known != nil {
-			return known, nil
-		}
-		return nil, err
-	}
+	return nil, err
+}
+
+// learn keeps the result of a lookup.
+func (d *dialer) learn(found []netip.Addr) []netip.Addr {
 	for i := range found {
 		found[i] = found[i].Unmap()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.known, d.renewAt = found, time.Now().Add(lookupEvery)
-	return found, nil
+	return found
 }
 
 // prefer puts an address that works before those that may not.

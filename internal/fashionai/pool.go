@@ -12,6 +12,7 @@ import (
 
 var (
 	errClosed = errors.New("the client is closed")
+	errLate   = errors.New("the deadline had passed before the call")
 	errBusy   = errors.New("all connections to the API were busy until the deadline")
 )
 
@@ -36,6 +37,10 @@ type pool struct {
 func (p *pool) take(deadline time.Time, fresh bool) (*conn, error) {
 	if err := p.enter(deadline); err != nil {
 		return nil, err
+	}
+	if time.Until(deadline) <= 0 {
+		<-p.slots
+		return nil, errLate
 	}
 	if !fresh {
 		if c := p.pop(); c != nil {

@@ -1,6 +1,8 @@
 package fashionai_test
 
 import (
+	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"context"
 	"vitrine/internal/fashionai"
 )
 
@@ -30,7 +31,7 @@ func TestTokenIsNeverPrinted(t *testing.T) {
 		fmt.Sprintf("%v %+v %#v %s %q %x %d", token, token, token, token, token, token, token),
 		fmt.Sprintf("%v %+v", options, options),
 	} {
-		if strings.Contains(got, secret) || strings.Contains(got, fmt.Sprintf("%x", secret)) {
+		if strings.Contains(got, secret) || strings.Contains(got, hex.EncodeToString([]byte(secret))) {
 			t.Errorf("the token is in %q", got)
 		}
 	}
@@ -75,13 +76,13 @@ func TestTokenFileIsFollowed(t *testing.T) {
 		ended := make(chan error)
 		var reports []error
 		go func() { ended <- token.Run(ctx, func(err error) { reports = append(reports, err) }) }()
-		check := func(content, want string, errors int) {
+		check := func(content, want string, failures int) {
 			t.Helper()
 			write(content)
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			if token.Secret() != want || len(reports) != errors {
-				t.Errorf("file %q: got %q and %d reports, want %q and %d", content, token.Secret(), len(reports), want, errors)
+			if token.Secret() != want || len(reports) != failures {
+				t.Errorf("file %q: got %q and %d reports, want %q and %d", content, token.Secret(), len(reports), want, failures)
 			}
 		}
 		check("two\n", "two", 0)
