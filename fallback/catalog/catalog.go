@@ -62,8 +62,11 @@ type Catalog struct {
 	pushes   *pushes
 	status   atomic.Pointer[status]
 
-	mu         sync.Mutex // guards what is written: pushes, and the states of the snapshot
-	refreshing sync.Mutex // one reading at a time
+	mu     sync.Mutex // guards what is written: pushes, and the states of the snapshot
+	newest int64      // Unix milliseconds of the latest push known of
+
+	refreshing sync.Mutex // one reading at a time; guards edition
+	edition    edition    // of the feed in snapshot
 }
 
 // status is how the last readings went.
@@ -126,18 +129,20 @@ func (c *Catalog) CategoryOf(id string) (string, bool) {
 	return p.Category, p.Category != ""
 }
 
-// Push takes in stock levels that hold from now on. The error wraps [ErrNotShared]
-// if only this pod knows of them; the levels hold here all the same.
+// Push takes in stock levels that hold from now on; of two for one product the
+// smaller counts, and an id longer than [reco.MaxIDLength] is left out. The error
+// wraps [ErrNotShared] if only this pod knows of them; they hold here all the same.
 func (c *Catalog) Push(ctx context.Context, stock []reco.Stock) error {
 	now := time.Now()
+	at := c.stamp(now)
 	levels := make([]Level, 0, len(stock))
 	for _, s := range stock {
-		l := Level{ID: s.ID, Quantity: min(s.Quantity, maxQuantity), At: now}
-		if l.check(now) == nil {
+		l := Level{ID: s.ID, Quantity: min(s.Quantity, maxQuantity), At: at}
+		if l.check(at) == nil {
 			levels = append(levels, l)
 		}
 	}
-	c.apply(levels)
+	c.apply(levels, now)
 	if c.store == nil || len(levels) == 0 {
 		return nil
 	}
@@ -145,6 +150,18 @@ func (c *Catalog) Push(ctx context.Context, stock []reco.Stock) error {
 		return fmt.Errorf("%w: %w", ErrNotShared, err)
 	}
 	return nil
+}
+
+// stamp returns a moment for a push: now, but later than every push known of, so
+// that the one which arrives last counts although clocks differ a little.
+func (c *Catalog) stamp(now time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newest > now.Add(maxSkew).UnixMilli() {
+		c.newest = 0 // the clock has been set back
+	}
+	c.newest = max(c.newest+1, now.UnixMilli())
+	return time.UnixMilli(c.newest)
 }
 
 // check says what is wrong with a level from outside.
@@ -166,10 +183,13 @@ const (
 )
 
 // apply lets levels hold that have been checked.
-func (c *Catalog) apply(levels []Level) {
+func (c *Catalog) apply(levels []Level, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed := c.pushes.merge(levels)
+	for _, l := range levels {
+		c.newest = max(c.newest, l.At.UnixMilli())
+	}
+	changed := c.pushes.merge(levels, now.Add(maxSkew).UnixMilli())
 	gone := c.pushes.shrink(c.options.MaxPushed)
 	if s := c.snapshot.Load(); s != nil {
 		s.push(append(changed, gone...), c.pushes)

@@ -30,6 +30,8 @@ type push struct {
 	void     bool // the feed has more recent news; kept so that it does not come back from another pod
 }
 
+func (l Level) push() push { return push{at: l.At.UnixMilli(), quantity: int32(l.Quantity)} }
+
 func newPushes() *pushes { return &pushes{seed: maphash.MakeSeed()} }
 
 func (p *pushes) shard(id string) *atomic.Pointer[map[string]push] {
@@ -54,8 +56,9 @@ func (p push) newer(old push) bool {
 }
 
 // merge takes in the levels that are newer than what it has, and returns the ids
-// that changed.
-func (p *pushes) merge(levels []Level) []string {
+// that changed. What it has from beyond the horizon, in Unix milliseconds, was
+// written before the clock was set back, and counts as old.
+func (p *pushes) merge(levels []Level, horizon int64) []string {
 	changed := make([]string, 0, len(levels))
 	next := make(map[*atomic.Pointer[map[string]push]]map[string]push)
 	for _, l := range levels {
@@ -69,9 +72,9 @@ func (p *pushes) merge(levels []Level) []string {
 			}
 			next[shard] = m
 		}
-		now := push{at: l.At.UnixMilli(), quantity: int32(l.Quantity)}
+		now := l.push()
 		old, had := m[l.ID]
-		if had && !now.newer(old) {
+		if had && old.at <= horizon && !now.newer(old) {
 			continue
 		}
 		if !had {

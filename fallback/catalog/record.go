@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,20 +82,22 @@ func columnName(name string) string {
 	return strings.ReplaceAll(name, " ", "_")
 }
 
-// record is a product as the feed writes it.
+// record is a product as the feed writes it. Its values may share the memory of
+// a whole line.
 type record struct {
 	line   int // where it begins, from 1
 	values [columns]string
 	ranks  [columns]uint8
+	lines  [columns]int // of the values, where they may have lines of their own; else 0
 }
 
-// set takes a value, if the record has no better one. Values share no memory with
-// the parser's buffer.
-func (r *record) set(p place, value string) {
+// set takes a value, if the record has no better one, and reports whether it did.
+func (r *record) set(p place, value string) bool {
 	if value == "" || r.values[p.column] != "" && r.ranks[p.column] <= p.rank {
-		return
+		return false
 	}
 	r.values[p.column], r.ranks[p.column] = value, p.rank
+	return true
 }
 
 // FeedError says what is wrong with a feed, and where.
@@ -117,12 +120,12 @@ func (e *FeedError) Unwrap() error { return e.Err }
 
 const maxName = 1024 // bytes of a category or size
 
-// add takes a record in. The error is a *FeedError.
+// addRecord takes a record in. The error is a *FeedError.
 func (b *builder) addRecord(rec *record) error {
 	var r row
 	column, err := b.read(rec, &r)
 	if err != nil {
-		return &FeedError{Line: rec.line, Column: columnNames[column], Err: err}
+		return &FeedError{Line: cmp.Or(rec.lines[column], rec.line), Column: columnNames[column], Err: err}
 	}
 	if err := b.add(rec.values[colID], rec.values[colGroup], r); err != nil {
 		return &FeedError{Line: rec.line, Err: err}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -111,6 +112,7 @@ func (b *builder) name(name string) (uint16, error) {
 		return 0, errTooManyNames
 	}
 	n := uint16(len(b.s.names))
+	name = strings.Clone(name) // it would hold the whole line
 	b.s.names = append(b.s.names, name)
 	b.named[name] = n
 	return n, nil
@@ -124,7 +126,7 @@ func (b *builder) add(id, groupID string, r row) error {
 		g, ok := s.group.find(groupID)
 		if !ok {
 			g = uint32(len(s.groups))
-			s.groups = append(s.groups, group{id: groupID})
+			s.groups = append(s.groups, group{id: strings.Clone(groupID)})
 			s.group.put(groupID, g)
 		}
 		r.group = g
