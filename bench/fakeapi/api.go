@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -25,8 +24,7 @@ type API struct {
 	lines    *lines
 	bulk     bulk
 
-	mu       sync.Mutex
-	onScript func() // told after a script was set; see Server
+	onScript func() // told after a script was set; a Server replaces it before it listens
 }
 
 // New returns the API that the options describe. It listens nowhere and starts nothing.
@@ -106,10 +104,7 @@ func (a *API) Play(s Script) error {
 func (a *API) play(s Script) {
 	a.director.play(s)
 	a.lines.rearm()
-	a.mu.Lock()
-	told := a.onScript
-	a.mu.Unlock()
-	told()
+	a.onScript()
 }
 
 // Ledger returns the events that arrived, oldest first, as far as MaxLedger goes.

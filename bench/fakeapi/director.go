@@ -32,7 +32,7 @@ type posture struct {
 }
 
 func newDirector(seed uint64) *director {
-	return &director{dice: rand.New(rand.NewPCG(seed, 0x66617465))} //nolint:gosec // repeatable on purpose
+	return &director{dice: rand.New(rand.NewPCG(seed, 0x66617465))}
 }
 
 func (d *director) play(s Script) {

@@ -191,4 +191,4 @@ func (l *ledger) snapshot() Stats {
 	return s
 }
 
-func (l *ledger) place(seq uint64) int { return int((seq - 1) % uint64(l.limit)) } //nolint:gosec // limit > 0
+func (l *ledger) place(seq uint64) int { return int((seq - 1) % uint64(l.limit)) }

@@ -3,6 +3,7 @@ package fakeapi
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"vitrine/bench/shopdata"
@@ -54,6 +55,10 @@ type Options struct {
 	// TLS makes the API speak TLS, with a certificate of an authority made at the
 	// start (see Server.CAPEM). Faults can make it an expired or a foreign one.
 	TLS bool
+
+	// Logger is told when a phase of a script begins, and when the listener cannot
+	// be opened again. nil logs nothing.
+	Logger *slog.Logger
 }
 
 // Realistic returns the options of a rehearsal: a median of 180 ms and a 99th
@@ -103,6 +108,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxLedger == 0 {
 		o.MaxLedger = 200_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }

@@ -3,7 +3,9 @@ package fakeapi
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -42,5 +44,5 @@ func bind(fd int) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("unexpected socket address %T", name)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", inet.Port), nil
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(inet.Port)), nil
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -35,6 +35,7 @@ type Server struct {
 	closed      bool        // by Close, for ever
 	data        *listening  // nil while connections are refused
 	certificate Certificate // shown at the last look
+	phase       string      // the last one logged
 }
 
 // listening is an http.Server at work.
@@ -52,6 +53,7 @@ func Start(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{API: api, changed: make(chan struct{}, 1)}
+	api.onScript = s.scriptSet
 	if opts.TLS {
 		if s.authority, err = newAuthority(time.Now()); err != nil {
 			return nil, err
@@ -81,9 +83,6 @@ func (s *Server) open(controlAddr string) (err error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.end = cancel
-	s.API.mu.Lock()
-	s.onScript = s.scriptSet
-	s.API.mu.Unlock()
 	s.background.Go(func() { s.direct(ctx) })
 	return nil
 }
@@ -160,7 +159,7 @@ func (s *Server) setStopped(stopped bool) {
 
 // scriptSet makes a new script hold at once, and wakes direct to time what follows.
 func (s *Server) scriptSet() {
-	s.reconcileOrLog()
+	s.follow()
 	select {
 	case s.changed <- struct{}{}:
 	default: // it is about to look anyway
@@ -181,16 +180,29 @@ func (s *Server) direct(ctx context.Context) {
 		case <-s.changed:
 		case <-due:
 			s.lines.rearm()
-			s.reconcileOrLog()
+			s.follow()
 		}
 	}
 }
 
-// reconcileOrLog is for scripts, which have nobody to return an error to.
-func (s *Server) reconcileOrLog() {
-	if err := s.reconcile(); err != nil {
-		log.Printf("fakeapi: %v", err)
+// follow makes the phase that has begun hold. It logs what it cannot do, because a
+// script has nobody to return an error to.
+func (s *Server) follow() {
+	if phase := s.director.phase(); s.enter(phase) {
+		s.opts.Logger.Info("phase", "name", phase)
 	}
+	if err := s.reconcile(); err != nil {
+		s.opts.Logger.Error("the listener does not follow the script", "error", err)
+	}
+}
+
+// enter notes the phase and reports whether it is another than before.
+func (s *Server) enter(phase string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	another := phase != s.phase
+	s.phase = phase
+	return another
 }
 
 // reconcile opens or closes the listener, and closes the connections that were
@@ -238,7 +250,7 @@ func listen(handler http.Handler, lines *lines, addr string, config *tls.Config)
 		ConnContext:       lines.context,
 		ConnState:         lines.state,
 		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken connections are what this server is for
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // broken connections are what this server is for
 	}
 	if config != nil {
 		listener = tls.NewListener(listener, config)

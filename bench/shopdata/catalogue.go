@@ -73,7 +73,7 @@ type Catalogue struct {
 // categories c1, c2, …; sizes below one are taken as one.
 func New(seed uint64, products, categories int) *Catalogue {
 	products, categories = max(products, 1), max(categories, 1)
-	rng := rand.New(rand.NewPCG(seed, 0x76697472696e65)) //nolint:gosec // made-up data, repeatable on purpose
+	rng := rand.New(rand.NewPCG(seed, 0x76697472696e65))
 	c := &Catalogue{
 		Products:   make([]Product, products),
 		Categories: make([]Category, categories),
@@ -191,7 +191,7 @@ func suffix(n int) string {
 	return " " + strconv.Itoa(n+1)
 }
 
-//nolint:gochecknoglobals // word lists, never changed
+// Word lists, never changed.
 var (
 	garments = []string{"Vestido", "Calça", "Camisa", "Saia", "Blusa", "Jaqueta", "Short", "Macacão", "Tênis", "Bolsa"}
 	colours  = []string{"preto", "branco", "azul", "vermelho", "verde", "bege", "rosa", "amarelo"}
