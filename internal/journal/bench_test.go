@@ -24,7 +24,7 @@ func openForAppend(tb testing.TB) *journal.Journal {
 	return j
 }
 
-// Most of an Append's time is the page fault at each new 4 KiB of the mapping.
+// Half of an Append's time is the page fault at each new 4 KiB of the mapping.
 func BenchmarkAppend(b *testing.B) {
 	r := journal.Record{Time: 1, Key: 2, Body: bytes.Repeat([]byte("b"), 200)}
 	j := openForAppend(b)

@@ -1,11 +1,11 @@
 // Package journal keeps records on disk until they are settled: bytes in, bytes out.
 //
-// A journal is a folder of segments, files that are only ever appended to. The active one is
-// preallocated and mapped, so that Append is a copy into memory and makes no system call: what it
-// has copied survives the death of the process at any instant (the page cache holds it), and a power
-// cut costs at most the last SyncEvery. A record is settled by a mark inside its own frame; a segment
-// whose records are all settled is deleted. Nothing else ever is: see recover.go for what
-// happens to a damaged file.
+// A journal is a folder of segments, files that are only ever appended to. The active one has its
+// full size from the start and is mapped, so that Append is a copy into memory and makes no system
+// call: what it has copied survives the death of the process at any instant (the page cache holds
+// it), and a power cut costs at most the last SyncEvery. A record is settled by a mark inside its own
+// frame; a segment whose records are all settled is deleted. Nothing else ever is: see recover.go for
+// what happens to a damaged file.
 //
 // Only Append uses the mapping. Reading and settling go through the file (the page cache makes both
 // views one), because a goroutine waiting for a disk in a system call gives its processor to others
@@ -110,10 +110,10 @@ func Open(options Options) (*Journal, error) {
 	return j, nil
 }
 
-// Append stores a record, whose body is copied. It takes no longer for a slow disk or a full one:
+// Append stores a record, whose body is copied. It does not wait for a slow disk or a full one:
 // when the next segment is not ready it returns ErrUnavailable, or ErrFull at the bound, at once,
-// and nothing is stored. (The kernel may still make a first write to a page wait, under memory
-// pressure above all.)
+// and nothing is stored. (The kernel itself may hold up the first store to a page after a sync: some
+// 10 µs, milliseconds while the file system commits.)
 //
 // With Options.SyncAlways it also waits until the record is synced. If that fails, the error comes
 // with a Position: the record is stored, and lost only if the machine loses power.
