@@ -144,7 +144,7 @@ func (a *API) handler(e Endpoint, real func(call) reply) http.HandlerFunc {
 		number := conn.begin()
 		defer conn.end()
 		a.ledger.begin(e)
-		defer a.ledger.end()
+		defer a.ledger.end(e)
 
 		v := a.director.judge(e, a.usual(e))
 		if v.fault.Answer == ResetBefore {

@@ -51,9 +51,9 @@ type Stats struct {
 	ByStatus  map[int]uint64     `json:"by_status"`  // Events by status given; 0 is none, or none yet
 	ByOutcome map[Outcome]uint64 `json:"by_outcome"` // Events by outcome
 
-	Calls       map[Endpoint]uint64 `json:"calls"` // requests by endpoint, the ones no endpoint knew under "unknown"
-	InFlight    int                 `json:"in_flight"`
-	MaxInFlight int                 `json:"max_in_flight"` // the most that were under way together
+	Calls       map[Endpoint]uint64 `json:"calls"`         // requests by endpoint, the ones no endpoint knew under "unknown"
+	InFlight    int                 `json:"in_flight"`     // recommendation calls under way
+	MaxInFlight int                 `json:"max_in_flight"` // the most of them that were under way together
 
 	Connections     uint64 `json:"connections"` // accepted so far
 	OpenConnections int    `json:"open_connections"`
@@ -69,7 +69,7 @@ type ledger struct {
 	ring    []Entry // entry seq is at (seq-1) % limit
 	stats   Stats
 	resets  uint64 // lets a call that began before a reset count nothing after it
-	present int    // calls in flight; a reset does not end them
+	present int    // recommendation calls in flight; a reset does not end them
 }
 
 func newLedger(limit int) *ledger {
@@ -99,16 +99,20 @@ func (l *ledger) reset() {
 func (l *ledger) begin(e Endpoint) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.present++
 	l.stats.Calls[e]++
-	l.stats.MaxInFlight = max(l.stats.MaxInFlight, l.present)
+	if e == Recommendation {
+		l.present++
+		l.stats.MaxInFlight = max(l.stats.MaxInFlight, l.present)
+	}
 }
 
 // end counts a call as over.
-func (l *ledger) end() {
+func (l *ledger) end(e Endpoint) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.present--
+	if e == Recommendation {
+		l.present--
+	}
 }
 
 // unread counts an event whose body was not read.

@@ -60,25 +60,32 @@ func TestRefuseFaultClosesTheListener(t *testing.T) {
 	must(t, c, api, "s", "p1")
 }
 
-// A script opens and closes the listener by itself.
-func TestScriptRefusesForAWhile(t *testing.T) {
-	api := start(t, fakeapi.Options{})
-	c := client(t, api)
-	script := fakeapi.Script{Phases: []fakeapi.Phase{
-		{For: 20 * time.Millisecond},
-		{For: 40 * time.Millisecond, Faults: []fakeapi.Fault{{Answer: fakeapi.Refuse}}},
-	}}
-	if err := api.Play(script); err != nil {
-		t.Fatal(err)
+// A script opens and closes the listener by itself, and so does a flapping fault.
+func TestListenerFollowsTheScript(t *testing.T) {
+	const a, b = 20 * time.Millisecond, 40 * time.Millisecond
+	refuse := fakeapi.Fault{Answer: fakeapi.Refuse}
+	flap := fakeapi.Fault{Answer: fakeapi.Refuse, Up: a, Down: b}
+	for name, script := range map[string]fakeapi.Script{
+		"phases":   {Repeat: true, Phases: []fakeapi.Phase{{For: a}, {For: b, Faults: []fakeapi.Fault{refuse}}}},
+		"flapping": {Phases: []fakeapi.Phase{{Faults: []fakeapi.Fault{flap}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := start(t, fakeapi.Options{})
+			if err := api.Play(script); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				eventually(t, "a connection is refused", func() bool {
+					_, err := view(t, client(t, api), api, "s", "p1")
+					return errors.Is(err, syscall.ECONNREFUSED)
+				})
+				eventually(t, "a call is answered again", func() bool {
+					_, err := view(t, client(t, api), api, "s", "p1")
+					return err == nil
+				})
+			}
+		})
 	}
-	eventually(t, "a connection is refused", func() bool {
-		_, err := view(t, c, api, "s", "p1")
-		return errors.Is(err, syscall.ECONNREFUSED)
-	})
-	eventually(t, "a call is answered again", func() bool {
-		_, err := view(t, c, api, "s", "p1")
-		return err == nil
-	})
 }
 
 // Close must end calls that would never end, and leave no goroutine behind.
