@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"vitrine/breaker"
+	"vitrine/cache"
 	"vitrine/internal/fashionai"
 	"vitrine/internal/journal"
 	"vitrine/internal/reco"
@@ -34,11 +35,11 @@ type API interface {
 
 // Rankings remembers what the API answers. [cache.Cache] is one.
 type Rankings interface {
-	// Accept counts an event of its session, and returns the count.
-	Accept(e reco.Event) uint32
-	// Store keeps the ranking a call brought that was started then, for an event
-	// accepted at that count, and reports whether it did.
-	Store(e reco.Event, r reco.Ranking, started time.Time, count uint32) bool
+	// Accept notes that its session made an event, and returns where in it that was.
+	Accept(e reco.Event) cache.Mark
+	// Store keeps the ranking that a call brought which was started then, for the
+	// event with that mark, and reports whether it did.
+	Store(e reco.Event, r reco.Ranking, started time.Time, mark cache.Mark) bool
 	// StoreEmpty remembers that the API had nothing to say.
 	StoreEmpty(e reco.Event)
 }
@@ -146,7 +147,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 			return t
 		}
 	}
-	count := d.opt.Rankings.Accept(e)
+	mark := d.opt.Rankings.Accept(e)
 	buffer := d.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	body := e.AppendJSON((*buffer)[:0])
 	record := journal.Record{ID: id, Time: time.Now().UnixNano(), Key: groupOf(e.Session), Body: body}
@@ -155,7 +156,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 	d.mu.Lock()
 	now := d.now()
 	away := d.opt.Breaker.State() != breaker.Closed
-	seq := d.addLocked(key, record, pending{at: at, born: now, count: count, replay: away}, now)
+	seq := d.addLocked(key, record, pending{at: at, born: now, mark: mark, replay: away}, now)
 	d.pace.accept(now)
 	t := Ticket{ID: id, d: d, seq: seq}
 	if wanted {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/breaker"
+	"vitrine/cache"
 	"vitrine/internal/delivery"
 	"vitrine/internal/fashionai"
 	"vitrine/internal/reco"
@@ -76,19 +77,19 @@ func outcome(c fashionai.Class, status int) fashionai.Outcome {
 // rankings is a cache that only takes notes.
 type rankings struct {
 	mu     sync.Mutex
-	counts map[string]uint32
+	counts map[string]cache.Mark
 	stored map[reco.Event]reco.Ranking
 	empty  int
 }
 
-func (r *rankings) Accept(e reco.Event) uint32 {
+func (r *rankings) Accept(e reco.Event) cache.Mark {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[e.Session]++
 	return r.counts[e.Session]
 }
 
-func (r *rankings) Store(e reco.Event, ranking reco.Ranking, _ time.Time, _ uint32) bool {
+func (r *rankings) Store(e reco.Event, ranking reco.Ranking, _ time.Time, _ cache.Mark) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stored[e] = ranking
@@ -114,7 +115,7 @@ func start(t *testing.T, change ...func(*delivery.Options)) *rig {
 	t.Helper()
 	r := &rig{
 		api:      &api{},
-		rankings: &rankings{counts: map[string]uint32{}, stored: map[reco.Event]reco.Ranking{}},
+		rankings: &rankings{counts: map[string]cache.Mark{}, stored: map[reco.Event]reco.Ranking{}},
 	}
 	var err error
 	b := breaker.Defaults("recommendation")

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"vitrine/cache"
 	"vitrine/internal/journal"
 )
 
@@ -31,7 +32,7 @@ type pending struct {
 	seq       uint64           // order of acceptance in this process
 	born      time.Duration    // when it was accepted; negative if that was before this process
 	due       time.Duration    // not to be tried before
-	count     uint32           // the session's count of events, for the cache
+	mark      cache.Mark       // where in its session it stands, for the cache
 	successes uint32           // of other events, when this one last failed
 	attempts  uint8            // failures so far: the exponent of the back-off
 	strikes   uint8            // failures that count towards the dead letter

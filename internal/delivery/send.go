@@ -232,7 +232,7 @@ func (d *Delivery) remember(e reco.Event, f *flight, started time.Time, out fash
 		return result
 	}
 	result.Ranking, result.Reason = ranking, reco.NoReason
-	result.Stored = d.opt.Rankings.Store(e, ranking, started, f.count)
+	result.Stored = d.opt.Rankings.Store(e, ranking, started, f.mark)
 	return result
 }
 

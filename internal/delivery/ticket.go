@@ -9,16 +9,22 @@ import (
 	"vitrine/internal/reco"
 )
 
-// Ticket is an accepted event, for the request that brought it.
+// ID names an accepted event, in answers, logs and the outbox: a UUIDv7.
+type ID = uuid.UUID
+
+// Ticket is an accepted event, for the request that brought it. The zero Ticket is
+// that of a request without an event.
 type Ticket struct {
-	// ID is the event's: a UUIDv7, as in logs and the outbox.
-	ID uuid.UUID
+	ID ID
 
 	d       *Delivery
 	seq     uint64
 	wait    *wait       // nil if there is nothing to wait for
 	refused reco.Reason // then why
 }
+
+// Accepted reports whether there is an event.
+func (t *Ticket) Accepted() bool { return t.d != nil }
 
 // Result is what became of waiting for a ranking.
 type Result struct {

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"vitrine/cache"
+	"vitrine/internal/delivery"
+	"vitrine/internal/reco"
+)
+
+// recommend is a request's whole journey: POST /api/v1/products/protected/recommendation.
+func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
+	began := time.Now()
+	body, refused := jsonBody(rc)
+	if refused != nil {
+		p.refuse(rc, refused)
+		return
+	}
+	req, err := reco.ParseRequest(body) // copies: nothing of rc outlives this call
+	if err != nil {
+		p.refuse(rc, malformed(err))
+		return
+	}
+	v := p.accept(&req)
+	p.answer(&v, began.Add(p.budget(&req)))
+	writeAnswer(rc, &v)
+	p.observed(rc, &v, time.Since(began))
+}
+
+// visit is a request on its way.
+type visit struct {
+	req    *reco.Request
+	held   cache.Found     // what memory had for it
+	ticket delivery.Ticket // of its accepted event; a bot has none
+	answer reco.Answer
+}
+
+// accept makes the request's event certain to reach the API.
+func (p *Proxy) accept(req *reco.Request) (v visit) {
+	v.req = req
+	if req.Bot {
+		return v
+	}
+	v.held = p.opt.Rankings.Peek(req.Event) // memory only: no wait, no allocation
+	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(req)
+	v.ticket = p.opt.Delivery.Accept(req.Event, wanted) // journalled when this returns
+	return v
+}
+
+// answer finds the best list for an accepted request before the deadline.
+func (p *Proxy) answer(v *visit, deadline time.Time) {
+	defer p.recovered(v)
+	v.answer = p.opt.Ladder.Answer(v.req, v.held, &v.ticket, deadline)
+}
+
+// budget is the longest this request's shopper waits.
+func (p *Proxy) budget(req *reco.Request) time.Duration {
+	configured := p.opt.Budgets[req.Type]
+	if req.Budget == 0 {
+		return configured
+	}
+	return min(req.Budget, mostBudget*configured)
+}
+
+// mostBudget is how many times the configured budget a request may ask for.
+const mostBudget = 5
+
+// recovered answers from what there is if the ladder has panicked.
+func (p *Proxy) recovered(v *visit) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	p.panicked(cause)
+	v.answer = reco.Answer{Reason: reco.Unreachable}
+	if own := reco.NewRanking(v.req.Native); !own.Empty() {
+		v.answer.Ranking, v.answer.Source = own, reco.FromNative
+	}
+}

@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"vitrine/internal/reco"
+)
+
+// page answers POST /v1/page: all shelves of a page, side by side under one budget.
+func (p *Proxy) page(rc *fasthttp.RequestCtx) {
+	began := time.Now()
+	body, refused := jsonBody(rc)
+	if refused != nil {
+		p.refuse(rc, refused)
+		return
+	}
+	page, err := reco.ParsePageful(body)
+	if err != nil {
+		p.refuse(rc, malformed(err))
+		return
+	}
+	shelves := p.shelves(page, began)
+	dst := append(rc.Response.Body(), `{"results":[`...)
+	for i := range shelves {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendShelf(dst, &shelves[i])
+	}
+	rc.Response.Header.SetContentType("application/json")
+	rc.Response.Header.Set("Cache-Control", "private, no-store")
+	rc.Response.SetBody(append(dst, `]}`...))
+}
+
+// shelves answers every event of a page: accepted one after the other, in the page's
+// order, then answered side by side.
+func (p *Proxy) shelves(page reco.Pageful, began time.Time) []visit {
+	budget := p.opt.PageBudget
+	if page.Budget > 0 {
+		budget = min(page.Budget, mostBudget*budget)
+	}
+	shelves := make([]visit, len(page.Requests))
+	for i := range page.Requests {
+		shelves[i] = p.accept(&page.Requests[i])
+	}
+	var all sync.WaitGroup
+	for i := range shelves {
+		v, own := &shelves[i], budget
+		if v.req.Budget > 0 {
+			own = min(own, v.req.Budget)
+		}
+		all.Go(func() {
+			p.answer(v, began.Add(own))
+			p.opt.Observe(v.req.Type, &v.answer, time.Since(began))
+		})
+	}
+	all.Wait()
+	return shelves
+}
+
+// appendShelf appends one result of a page.
+func appendShelf(dst []byte, s *visit) []byte {
+	list := s.answer.Ranking.JSON()
+	dst = append(dst, list[:len(list)-1]...) // it is an object: its other members follow
+	dst = append(dst, `,"source":"`...)
+	dst = append(dst, s.answer.Source.String()...)
+	dst = append(dst, '"')
+	if s.answer.Reason != reco.NoReason {
+		dst = append(dst, `,"reason":"`...)
+		dst = append(dst, s.answer.Reason...)
+		dst = append(dst, '"')
+	}
+	if s.answer.Source == reco.FromCache || s.answer.Source == reco.FromStale {
+		dst = strconv.AppendInt(append(dst, `,"age":`...), int64(s.answer.Age/time.Second), 10)
+	}
+	if s.ticket.Accepted() {
+		dst = append(dst, `,"event":"`...)
+		dst = append(appendID(dst, s.ticket.ID), '"')
+	}
+	return append(dst, '}')
+}

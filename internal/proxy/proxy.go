@@ -1,0 +1,246 @@
+// Package proxy is the data listener: the shop app's way in.
+//
+// journey.go is a request's whole way, guard.go what may not come in, answer.go and
+// problem.go what goes out, page.go and stock.go the other two endpoints.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"vitrine/cache"
+	"vitrine/fallback"
+	"vitrine/internal/delivery"
+	"vitrine/internal/reco"
+)
+
+// Rankings is the memory tier of the cache. [cache.Cache] is one.
+type Rankings interface {
+	Peek(e reco.Event) cache.Found
+}
+
+// Options configure a Proxy.
+type Options struct {
+	Rankings Rankings
+	Delivery *delivery.Delivery
+	Ladder   *fallback.Ladder
+	Log      *slog.Logger
+
+	// Budgets is the longest a shopper waits, by event type; PageBudget by page.
+	Budgets    [reco.CustomShelf + 1]time.Duration
+	PageBudget time.Duration
+
+	// Observe is told of every answered event.
+	Observe func(t reco.EventType, a *reco.Answer, took time.Duration)
+
+	// Stock takes what a shop says of its stock. Nil answers 404: nothing would heed it.
+	Stock func(context.Context, []reco.Stock) error
+
+	// Profile answers the profile path: kind and value as they stand in it, escaped.
+	// Nil answers 404.
+	Profile func(kind, value string, noCache bool) Reply
+
+	Security Security
+}
+
+// Security says which requests a guard lets through that it would refuse.
+type Security struct {
+	AllowedOrigins []string // values of Origin
+	AllowedHosts   []string // names in Host, beside those of loopback
+	AllowForwarded bool     // X-Forwarded-For and Forwarded are fine
+	AppToken       []byte   // if set, Vitrine-Token must hold it
+}
+
+// Reply is an answer that is passed on as it is.
+type Reply struct {
+	Status      int
+	ContentType string
+	Body        []byte
+	Headers     [][2]string
+}
+
+// Validate reports everything that is wrong with o.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.Rankings == nil || o.Delivery == nil || o.Ladder == nil || o.Log == nil || o.Observe == nil {
+		errs = append(errs, errors.New("proxy: Rankings, Delivery, Ladder, Log and Observe are required"))
+	}
+	for _, t := range reco.EventTypes {
+		if o.Budgets[t] <= 0 {
+			errs = append(errs, fmt.Errorf("proxy: the budget of %s must be positive", t))
+		}
+	}
+	if o.PageBudget <= 0 {
+		errs = append(errs, errors.New("proxy: PageBudget must be positive"))
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	maxBody    = 128 << 10 // bytes; more is a 413
+	maxHeaders = 16 << 10  // bytes; more is a 431
+	// maxConnections bounds the clients: each costs about 30 KiB of buffers and stack.
+	maxConnections = 4096
+	// A whole request must have come within readTimeout of its first byte, and a
+	// client must take an answer within writeTimeout; both are local.
+	readTimeout  = 5 * time.Second
+	writeTimeout = 5 * time.Second
+	// idleTimeout is longer than any usual client's: who closes first has the
+	// stale-connection problem, and here that should be the client.
+	idleTimeout = 3 * time.Minute
+)
+
+// Proxy answers the shop app. It is safe for concurrent use.
+type Proxy struct {
+	opt      Options
+	guard    guard
+	server   *fasthttp.Server
+	self     string // the header value of our own self-call
+	panics   atomic.Uint64
+	refusals atomic.Uint64
+}
+
+// New returns a Proxy that serves nothing yet, or what is wrong with its options.
+func New(o Options) (*Proxy, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Proxy{opt: o, guard: newGuard(o.Security), self: newSelfKey()}
+	p.server = &fasthttp.Server{
+		Handler:               p.handle,
+		ErrorHandler:          p.unreadable,
+		Logger:                quiet{},
+		Concurrency:           maxConnections,
+		ReadBufferSize:        maxHeaders,
+		MaxRequestBodySize:    maxBody,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		TCPKeepalive:          true,
+		SecureErrorLogMessage: true,
+		NoDefaultServerHeader: true,
+		CloseOnShutdown:       true,
+	}
+	return p, nil
+}
+
+// quiet drops fasthttp's own log, which repeats what refused clients have sent.
+type quiet struct{}
+
+// Printf drops the line.
+func (quiet) Printf(string, ...any) {}
+
+// Serve answers on l until Shutdown.
+func (p *Proxy) Serve(l net.Listener) error {
+	if l.Addr().Network() == "unix" {
+		l = localListener{l}
+	}
+	if err := p.server.Serve(l); err != nil {
+		return fmt.Errorf("serving the data listener: %w", err)
+	}
+	return nil
+}
+
+// Shutdown goes on answering until the clients have gone, at most for grace. Then
+// it closes the listener, answers the requests under way, and returns; at the latest
+// when ctx ends.
+func (p *Proxy) Shutdown(ctx context.Context, grace time.Duration) error {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	for p.server.GetOpenConnectionsCount() > 0 {
+		select {
+		case <-look.C:
+			continue
+		case <-over.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+	if err := p.server.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("closing the data listener: %w", err)
+	}
+	return nil
+}
+
+// Stats counts what the proxy did beside answering.
+type Stats struct {
+	Refused     uint64 // requests
+	Panics      uint64 // recovered
+	Connections int    // open now
+}
+
+// Stats returns the counts.
+func (p *Proxy) Stats() Stats {
+	return Stats{
+		Refused:     p.refusals.Load(),
+		Panics:      p.panics.Load(),
+		Connections: int(p.server.GetOpenConnectionsCount()),
+	}
+}
+
+const (
+	pathRecommendation = "/api/v1/products/protected/recommendation"
+	pathStock          = "/v1/stock"
+	pathPage           = "/v1/page"
+	pathProfile        = "/api/v1/crm/protected/profile/"
+)
+
+// handle guards and routes. A panic anywhere below costs that request alone.
+func (p *Proxy) handle(rc *fasthttp.RequestCtx) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.panicked(cause)
+			rc.Response.Reset()
+			p.refuse(rc, &problem{status: fasthttp.StatusInternalServerError, detail: "this request met a bug in the sidecar"})
+		}
+	}()
+	if refused := p.guard.check(rc); refused != nil {
+		p.refuse(rc, refused)
+		return
+	}
+	path := rc.Request.URI().PathOriginal()
+	switch {
+	case string(path) == pathRecommendation:
+		p.post(rc, p.recommend)
+	case string(path) == pathPage:
+		p.post(rc, p.page)
+	case string(path) == pathStock && p.opt.Stock != nil:
+		p.post(rc, p.stock)
+	case p.opt.Profile != nil && len(path) > len(pathProfile) && string(path[:len(pathProfile)]) == pathProfile:
+		p.profile(rc, string(path[len(pathProfile):]))
+	default:
+		p.refuse(rc, &problem{status: fasthttp.StatusNotFound, detail: "there is nothing at this path"})
+	}
+}
+
+func (p *Proxy) post(rc *fasthttp.RequestCtx, then func(*fasthttp.RequestCtx)) {
+	if !rc.IsPost() {
+		p.refuse(rc, &problem{status: fasthttp.StatusMethodNotAllowed, detail: "only POST is answered here", allow: "POST"})
+		return
+	}
+	then(rc)
+}
+
+// panicked counts and logs a recovered panic, without its value's text: that may hold anything.
+func (p *Proxy) panicked(cause any) {
+	p.panics.Add(1)
+	p.opt.Log.Error("recovered from a panic while answering", "kind", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
+}
+
+// observed counts an answer, unless it is that of our own self-call.
+func (p *Proxy) observed(rc *fasthttp.RequestCtx, v *visit, took time.Duration) {
+	if v.req.Bot && string(rc.Request.Header.Peek(selfHeader)) == p.self {
+		return
+	}
+	p.opt.Observe(v.req.Type, &v.answer, took)
+}
