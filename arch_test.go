@@ -37,7 +37,7 @@ func mayImport() map[string]string {
 		"cache":             "internal/redis internal/reco",
 		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis",
 		"internal/profile":  "breaker internal/fashionai internal/reco internal/redis",
-		"fallback":          "cache fallback/catalog fallback/platform internal/delivery internal/reco",
+		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco",
 
 		// What is seen from outside.
 		"internal/proxy": "breaker cache fallback internal/delivery internal/profile internal/reco",

@@ -39,8 +39,8 @@ func parseSize(text string) (Size, error) {
 		if !found {
 			continue
 		}
-		n, err := strconv.ParseUint(digits, 10, 63)
-		if err != nil || n > uint64(math.MaxInt64/unit.bytes) {
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n < 0 || Size(n) > math.MaxInt64/unit.bytes {
 			break
 		}
 		return Size(n) * unit.bytes, nil
