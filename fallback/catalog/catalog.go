@@ -65,8 +65,10 @@ type Catalog struct {
 	mu     sync.Mutex // guards what is written: pushes, and the states of the snapshot
 	newest int64      // Unix milliseconds of the latest push known of
 
-	refreshing sync.Mutex // one reading at a time; guards edition
+	refreshing sync.Mutex // one reading at a time; guards the editions
 	edition    edition    // of the feed in snapshot
+	refused    edition    // that was read last and found broken
+	refusedAt  time.Time
 }
 
 // status is how the last readings went.

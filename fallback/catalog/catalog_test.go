@@ -282,7 +282,7 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 	write(t, o.File, "id,quantity\na,x\nb,2\n")
 	stamp(t, o.File, now.Add(time.Minute))
 	refresh(false, "line 2, column quantity")
-	refresh(false, "line 2, column quantity") // it is tried until it is read
+	refresh(false, "line 2, column quantity")
 	if got := c.Stock("a"); !c.Ready() || got.Quantity != 1 || c.Stats().Err == nil {
 		t.Errorf("Stock(a) after a broken feed: got %+v, want the last good one", got)
 	}

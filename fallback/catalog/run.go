@@ -58,9 +58,11 @@ func (c *Catalog) every(ctx context.Context, period time.Duration, work func(con
 
 // look refreshes and says in the log what came of it.
 func (c *Catalog) look(ctx context.Context) {
+	before := c.status.Load().err
 	changed, err := c.Refresh(ctx)
 	switch {
 	case ctx.Err() != nil:
+	case err != nil && before != nil && err.Error() == before.Error(): // once is enough
 	case err != nil && c.HasFeed():
 		c.log.Error("the product feed is not usable; the last good one stays", "err", err)
 	case err != nil:
@@ -98,7 +100,7 @@ func (c *Catalog) Refresh(ctx context.Context) (changed bool, err error) {
 func (c *Catalog) read(ctx context.Context) (*snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	body, edition, err := c.source.open(ctx, c.edition)
+	body, now, err := c.source.open(ctx, c.edition)
 	if errors.Is(err, errUnchanged) {
 		return nil, nil //nolint:nilnil // unchanged is no error, and there is nothing new
 	}
@@ -106,7 +108,21 @@ func (c *Catalog) read(ctx context.Context) (*snapshot, error) {
 		return nil, fmt.Errorf("opening the product feed: %w", err)
 	}
 	defer func() { _ = body.Close() }()
-	next, err := parse(ctx, body, c.options)
+	if now.file && now == c.refused && time.Since(c.refusedAt) < c.options.Refresh {
+		return nil, c.status.Load().err // a big file need not be read every few seconds to know that it is broken
+	}
+	next, err := c.accept(parse(ctx, body, c.options))
+	if err != nil {
+		c.refused, c.refusedAt = now, time.Now()
+		return nil, err
+	}
+	next.time = now.time
+	c.edition = now
+	return next, nil
+}
+
+// accept refuses a feed that is broken, or looks as if it had been cut short.
+func (c *Catalog) accept(next *snapshot, err error) (*snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the product feed: %w", err)
 	}
@@ -114,8 +130,6 @@ func (c *Catalog) read(ctx context.Context) (*snapshot, error) {
 		return nil, fmt.Errorf("the product feed has only %d products where it had %d: it looks cut short (allow_shrink accepts it)",
 			len(next.rows), len(old.rows))
 	}
-	next.time = edition.time
-	c.edition = edition
 	return next, nil
 }
 

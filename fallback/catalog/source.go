@@ -20,9 +20,10 @@ type source interface {
 // edition tells one state of the feed from another.
 type edition struct {
 	time time.Time // the feed's own; zero if it does not say
-	size int64     // of a file
-	etag string    // of a URL
-	last string    // its Last-Modified, as it was sent
+	file bool
+	size int64  // of a file
+	etag string // of a URL
+	last string // its Last-Modified, as it was sent
 }
 
 var errUnchanged = errors.New("the feed has not changed")
@@ -53,7 +54,7 @@ func (path fileSource) open(_ context.Context, had edition) (io.ReadCloser, edit
 		_ = f.Close()
 		return nil, edition{}, err
 	}
-	now := edition{time: info.ModTime(), size: info.Size()}
+	now := edition{file: true, time: info.ModTime(), size: info.Size()}
 	if now == had {
 		_ = f.Close()
 		return nil, edition{}, errUnchanged
