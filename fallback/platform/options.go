@@ -27,7 +27,8 @@ type Options struct {
 	// Headers are sent with every request. A value "file:/path" is read from that
 	// file, and again when the file changes.
 	Headers map[string]string
-	// Vars are the preset's variables by name; their values may name files, too.
+	// Vars are the preset's variables by name, with kind http any that the addresses
+	// use as {name}. Their values may name files, too.
 	Vars map[string]string
 
 	// Timeout is the longest one request may take, its answer included (2 s).
@@ -73,8 +74,11 @@ func (o Options) resolve() (Preset, error) {
 		c.add("platform.kind", "%q is none of %s", o.Kind, strings.Join(Kinds(), ", "))
 		return Preset{}, c.join()
 	}
-	if preset.Lists == nil {
+	if !known {
 		preset.Lists = make(map[List]Recipe)
+		for _, name := range slices.Sorted(maps.Keys(o.Vars)) {
+			preset.Vars = append(preset.Vars, Var{Name: name})
+		}
 	}
 	for _, list := range Lists() {
 		place, key := o.place(list)
@@ -173,7 +177,7 @@ func (c *checker) recipe(o Options, p Preset, key string, r Recipe, list List) {
 	if r.IDs == "" {
 		c.add(key+"ids", "is required where %surl is set", key)
 	}
-	filled, err := scope{id: "id", vars: o.values(p)}.address(r.URL)
+	filled, err := scope{id: probeID, vars: o.values(p)}.address(r.URL)
 	if err != nil {
 		c.add(key+"url", "%v", err)
 		return
@@ -188,7 +192,7 @@ func (c *checker) recipe(o Options, p Preset, key string, r Recipe, list List) {
 		c.add(key+"url", "names no host")
 	case u.User != nil:
 		c.add(key+"url", "must hold no password; use platform.headers")
-	case strings.Contains(beforePath(r.URL), "{id}"):
+	case strings.Contains(u.Host, probeID):
 		c.add(key+"url", "{id} must come after the host: it is the shopper's")
 	case list == Shelf && strings.Contains(r.URL, "{id}"):
 		c.add(key+"url", "the default shelf has no {id}")
@@ -199,13 +203,8 @@ func (c *checker) recipe(o Options, p Preset, key string, r Recipe, list List) {
 	}
 }
 
-// beforePath is the scheme and host of an address's template.
-func beforePath(template string) string {
-	scheme, rest, _ := strings.Cut(template, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	host, _, _ = strings.Cut(host, "?")
-	return scheme + host
-}
+// probeID is an id that shows where in an address ids go.
+const probeID = "id-goes-here"
 
 func (o Options) hasSecrets() bool {
 	if len(o.Headers) > 0 {
