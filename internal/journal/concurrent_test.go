@@ -190,10 +190,10 @@ func appendForEver(t *testing.T, dir string) {
 	var open []journal.Position
 	for n := 1; ; n++ {
 		open = append(open, appendPatiently(t, j, numbered(n, 200)))
-		fmt.Printf("appended %d\n", n)
+		fmt.Fprintf(os.Stdout, "appended %d\n", n)
 		if len(open) > 5 {
 			mustSettle(t, j, open[0])
-			fmt.Printf("settled %d\n", n-5)
+			fmt.Fprintf(os.Stdout, "settled %d\n", n-5)
 			open = open[1:]
 		}
 	}

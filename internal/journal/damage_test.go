@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -311,5 +312,31 @@ func TestABodyCannotPassForAFrame(t *testing.T) {
 	checkPending(t, j, []kept{{at, whole}})
 	if st := j.Stats(); st.Torn != 1 || st.Damaged != 0 {
 		t.Errorf("got %+v, want one torn and none damaged", st)
+	}
+}
+
+// What became unreadable after the opening is reported; the other segments' records are still seen.
+func TestPendingReportsDamage(t *testing.T) {
+	s := newSample(t)
+	dir := s.write(t, 0, s.content[0])
+	j := open(t, small(dir))
+	f, err := os.OpenFile(filepath.Join(dir, names[1]), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := s.records[1][2].at
+	if _, err := f.WriteAt([]byte{0xff}, int64(at.Offset)+journal.FrameHeader); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := s.flip(1, int(at.Offset)+journal.FrameHeader)
+	want = s.others(1, want)
+	seen := 0
+	err = j.Pending(func(journal.Position, journal.Record) bool { seen++; return true })
+	if !errors.Is(err, journal.ErrDamaged) || seen != len(want) {
+		t.Errorf("got %v after %d records, want ErrDamaged after %d", err, seen, len(want))
+	}
+	if _, err := j.Read(at, nil); !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("Read: got %v, want ErrDamaged", err)
 	}
 }

@@ -102,7 +102,7 @@ func Open(options Options) (*Journal, error) {
 		wake:    make(chan struct{}, 1),
 		next:    1,
 	}
-	if err := j.recover(); err != nil {
+	if err := j.restore(); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
 	j.reclaim()
@@ -203,7 +203,7 @@ func (j *Journal) Read(at Position, dst []byte) (Record, error) {
 }
 
 // Settle marks the record at a position that Append or Pending gave as done: it is not pending in
-// any later opening. Settling again does nothing. After an error the record is still pending.
+// any later opening. Settling again (before Close) does nothing. After an error the record is still pending.
 func (j *Journal) Settle(at Position) error {
 	s, tail, err := j.find(at)
 	changed := false
@@ -233,9 +233,9 @@ func (j *Journal) Settle(at Position) error {
 }
 
 // Pending calls yield for every record that is not settled, oldest first, until it returns false. A
-// body is valid only during its call. One segment at a time is held in memory. After an error,
-// which is one of reading, the remaining segments are still visited; the records not seen stay
-// pending for the next opening.
+// body is valid only during its call. One segment at a time is held in memory. When a segment cannot
+// be read to its end the following ones are still visited and the error says so at last; the
+// records not seen stay pending for the next opening.
 func (j *Journal) Pending(yield func(Position, Record) bool) error {
 	type extent struct {
 		*segment
@@ -265,7 +265,7 @@ func (j *Journal) Pending(yield func(Position, Record) bool) error {
 		if err != nil && !errors.Is(err, os.ErrClosed) { // closed: settled and deleted meanwhile
 			errs = append(errs, fmt.Errorf("reading segment %d: %w", e.sequence, err))
 		}
-		walk(buffer, e.seed, func(offset uint32, f frame) bool {
+		end := walk(buffer, e.seed, func(offset uint32, f frame) bool {
 			if !f.settled() {
 				more = yield(Position{e.sequence, offset}, f.record())
 			}
@@ -273,6 +273,9 @@ func (j *Journal) Pending(yield func(Position, Record) bool) error {
 		})
 		if !more {
 			break
+		}
+		if end < len(buffer) {
+			errs = append(errs, fmt.Errorf("reading segment %d at %d: %w", e.sequence, end, ErrDamaged))
 		}
 	}
 	return errors.Join(errs...)

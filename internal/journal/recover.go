@@ -20,6 +20,7 @@ import (
 //   - A file whose header is wrong, or in which whole frames follow what cannot be read, is damaged.
 //     It is set aside by a rename to *.damaged, and from then on neither cut nor deleted, by this
 //     opening or a later one: somebody may want to look at the rest. Its prefix counts like any other.
+//     (A power cut can do this too, if the disk had written a later page before an earlier one.)
 //   - A file of which nothing is pending, and which is not damaged, is deleted.
 //
 // No record is ever appended to a segment of an earlier opening.
@@ -93,9 +94,9 @@ func scanSegment(data []byte, sequence uint32) scan {
 	return s
 }
 
-// recover takes over what the folder holds, oldest first. It changes nothing but the names of damaged
+// restore takes over what the folder holds, oldest first. It changes nothing but the names of damaged
 // files: cutting and deleting are reclaim's.
-func (j *Journal) recover() error {
+func (j *Journal) restore() error {
 	entries, err := list(j.options.Dir)
 	if err != nil {
 		return fmt.Errorf("listing the journal %s: %w", j.options.Dir, err)
@@ -103,16 +104,16 @@ func (j *Journal) recover() error {
 	var buffer []byte
 	for _, e := range entries {
 		j.next = max(j.next, e.sequence+1)
-		if buffer, err = j.recoverSegment(e, buffer); err != nil {
+		if buffer, err = j.restoreSegment(e, buffer); err != nil {
 			return fmt.Errorf("opening the journal segment %s: %w", filepath.Join(j.options.Dir, e.name), err)
 		}
 	}
 	return nil
 }
 
-// recoverSegment takes over one file, reading it into buffer, which it returns for the next one. What
+// restoreSegment takes over one file, reading it into buffer, which it returns for the next one. What
 // cannot be read of a file counts as damaged; one that cannot even be opened is an error.
-func (j *Journal) recoverSegment(e entry, buffer []byte) ([]byte, error) {
+func (j *Journal) restoreSegment(e entry, buffer []byte) ([]byte, error) {
 	s := &segment{sequence: e.sequence, path: filepath.Join(j.options.Dir, e.name), aside: e.aside}
 	var err error
 	if s.file, err = os.OpenFile(s.path, os.O_RDWR, 0); err != nil { //nolint:gosec // the configured folder

@@ -14,8 +14,8 @@ import (
 const retryAfter = time.Second
 
 // Run prepares segments ahead of need, syncs what is new every SyncEvery, and deletes segments whose
-// records are all settled. It returns when ctx ends, after a last sync, whose error is its own.
-// Any other failure is counted in Stats and tried again.
+// records are all settled. It returns when ctx ends, after a last sync, whose error is its own; a disk
+// that hangs holds it up. Any other failure is counted in Stats and tried again.
 func (j *Journal) Run(ctx context.Context) error {
 	var syncDue, retry <-chan time.Time
 	for {
