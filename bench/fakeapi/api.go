@@ -138,7 +138,7 @@ type call struct {
 }
 
 // handler serves one endpoint: it reads, records, and answers as the faults allow.
-func (a *API) handler(e Endpoint, real func(call) reply) http.HandlerFunc {
+func (a *API) handler(e Endpoint, honest func(call) reply) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn := lineOf(r.Context())
 		number := conn.begin()
@@ -165,17 +165,17 @@ func (a *API) handler(e Endpoint, real func(call) reply) http.HandlerFunc {
 			entry := c.entry(v)
 			entry.Conn, entry.Call = conn.number(), number
 			t := a.ledger.record(entry)
-			a.ledger.settle(t, a.respond(w, r, v, a.decide(c, v, real)))
+			a.ledger.settle(t, a.respond(w, r, v, a.decide(c, v, honest)))
 			return
 		case r.Method == http.MethodPost:
 			c.event, c.problems = parseSimilar(body)
 		}
-		a.respond(w, r, v, a.decide(c, v, real))
+		a.respond(w, r, v, a.decide(c, v, honest))
 	}
 }
 
 // decide returns the answer before a fault spoils it on its way.
-func (a *API) decide(c call, v verdict, real func(call) reply) reply {
+func (a *API) decide(c call, v verdict, honest func(call) reply) reply {
 	if v.fault.Status != 0 {
 		rep := failure(v.fault.Status, http.StatusText(v.fault.Status))
 		rep.retryAfter = v.fault.retryAfter(time.Now())
@@ -187,7 +187,7 @@ func (a *API) decide(c call, v verdict, real func(call) reply) reply {
 	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return failure(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
 	}
-	return a.spoil(c, v.fault.Answer, real(c))
+	return a.spoil(c, v.fault.Answer, honest(c))
 }
 
 // recommendation answers an event, and learns of it.

@@ -20,9 +20,14 @@ func TestAnswerIsTheRankingOfItsSession(t *testing.T) {
 	api := start(t, fakeapi.Options{})
 	c := client(t, api)
 	for _, question := range [][4]string{
-		{"s1", "", fakeapi.ProductView, "p1"}, {"s2", "", fakeapi.ProductView, "p1"}, {"s1", "90", fakeapi.ProductView, "p1"},
-		{"s1", "", fakeapi.ProductView, "p2"}, {"s1", "", fakeapi.CategoryView, "c3"}, {"s1", "", fakeapi.ShopTheLook, "p1"},
-		{"s1", "", fakeapi.CustomShelf, ""}, {"s1", "", fakeapi.ProductView, "id789"},
+		{"s1", "", fakeapi.ProductView, "p1"},
+		{"s2", "", fakeapi.ProductView, "p1"},
+		{"s1", "90", fakeapi.ProductView, "p1"},
+		{"s1", "", fakeapi.ProductView, "p2"},
+		{"s1", "", fakeapi.CategoryView, "c3"},
+		{"s1", "", fakeapi.ShopTheLook, "p1"},
+		{"s1", "", fakeapi.CustomShelf, ""},
+		{"s1", "", fakeapi.ProductView, "id789"},
 	} {
 		a, err := send(c, request(t, http.MethodPost, api.URL()+recommendation, eventBody(question[0], question[1], question[2], question[3])))
 		want := api.Ranking(question[0], question[1], question[2], question[3])
@@ -167,8 +172,10 @@ func TestEntrySaysWhoAskedWhat(t *testing.T) {
 		entries[i].At, entries[i].Settled = time.Time{}, time.Time{}
 	}
 	want := []fakeapi.Entry{
-		{Seq: 1, Session: "s", User: "90", Type: "shopTheLook", ID: "p9", Conn: 1, Call: 1, Status: 200, Products: 6,
-			Outcome: fakeapi.Answered, Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+		{
+			Seq: 1, Session: "s", User: "90", Type: "shopTheLook", ID: "p9", Conn: 1, Call: 1, Status: 200, Products: 6,
+			Outcome: fakeapi.Answered, Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		},
 		{Seq: 2, Session: "t", Type: "productView", ID: "p1", Conn: 1, Call: 2, Status: 200, Products: 24, Outcome: fakeapi.Answered},
 	}
 	if !slices.Equal(entries, want) {
@@ -201,6 +208,7 @@ func TestLatencyInABubble(t *testing.T) {
 // The quantiles of many calls must be those asked for, and the same for one seed.
 func TestLatencyIsLognormalAndRepeatable(t *testing.T) {
 	sample := func(t *testing.T) (took []time.Duration) {
+		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			opts := fakeapi.Realistic()
 			opts.Rankings.Catalogue, opts.ColdEvents = shopdata.New(1, 40, 2), 0
@@ -237,7 +245,7 @@ func TestOptionsReportEverything(t *testing.T) {
 		ProfileLatency: fakeapi.Latency{P50: -1},
 		Rankings:       fakeapi.Rankings{Lengths: map[string]int{fakeapi.CustomShelf: -1}},
 	})
-	for _, want := range []string{"ColdEvents", "People", "MaxLedger", "Latency:", "ProfileLatency", "customShelf"} {
+	for _, want := range []string{"ColdEvents", "People", "MaxLedger", "option Latency:", "ProfileLatency", "customShelf"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to name %s", err, want)
 		}

@@ -33,7 +33,8 @@
 //
 // A phase without faults is a well API; so is the time after the last phase, unless
 // that has no length of its own and so lasts until another script is set. Fault
-// describes every member. The same text is accepted by POST /_control/script.
+// describes every member, and rehearsal.yaml shows all of them at work. The same text
+// is accepted by POST /_control/script.
 //
 // # Watching it
 //

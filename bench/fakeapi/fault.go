@@ -134,8 +134,10 @@ func (f Fault) Validate() error {
 
 func (f Fault) validateNames() error {
 	var errs []error
-	answers := []Answer{"", Hang, ResetBefore, ResetAfter, Drip, Truncated, ShortBody, HTML, Null, EmptyObject,
-		WrongTypes, EmptyList, Huge, GzipBomb, Dirty, Refuse}
+	answers := []Answer{
+		"", Hang, ResetBefore, ResetAfter, Drip, Truncated, ShortBody, HTML, Null, EmptyObject,
+		WrongTypes, EmptyList, Huge, GzipBomb, Dirty, Refuse,
+	}
 	if !slices.Contains(answers, f.Answer) {
 		errs = append(errs, fmt.Errorf("unknown answer %q, must be one of %q", f.Answer, answers[1:]))
 	}

@@ -38,13 +38,13 @@ func entryOf(t *testing.T, api *fakeapi.Server, session string) (found fakeapi.E
 func TestBrokenAnswers(t *testing.T) {
 	api := start(t, fakeapi.Options{})
 	c := client(t, api)
-	real := `{"products":["` + strings.Join(api.Ranking("s", "", fakeapi.ProductView, "p1"), `","`) + `"]}`
+	whole := `{"products":["` + strings.Join(api.Ranking("s", "", fakeapi.ProductView, "p1"), `","`) + `"]}`
 	tests := []struct {
 		answer fakeapi.Answer
 		check  func(a answer) bool
 	}{
 		{fakeapi.Truncated, func(a answer) bool {
-			return string(a.body) == real[:len(real)/2] && a.header.Get("Content-Length") == strconv.Itoa(len(real)/2)
+			return string(a.body) == whole[:len(whole)/2] && a.header.Get("Content-Length") == strconv.Itoa(len(whole)/2)
 		}},
 		{fakeapi.HTML, func(a answer) bool {
 			return strings.HasPrefix(a.header.Get("Content-Type"), "text/html") && bytes.HasPrefix(a.body, []byte("<!doctype"))

@@ -77,13 +77,13 @@ func Realistic() Options {
 func (o Options) Validate() error {
 	var errs []error
 	if o.ColdEvents < 0 {
-		errs = append(errs, fmt.Errorf("ColdEvents is %d, must not be negative", o.ColdEvents))
+		errs = append(errs, fmt.Errorf("option ColdEvents is %d, must not be negative", o.ColdEvents))
 	}
 	if o.People < 0 {
-		errs = append(errs, fmt.Errorf("People is %d, must not be negative", o.People))
+		errs = append(errs, fmt.Errorf("option People is %d, must not be negative", o.People))
 	}
 	if o.MaxLedger < 0 {
-		errs = append(errs, fmt.Errorf("MaxLedger is %d, must not be negative", o.MaxLedger))
+		errs = append(errs, fmt.Errorf("option MaxLedger is %d, must not be negative", o.MaxLedger))
 	}
 	for eventType, n := range o.Rankings.Lengths {
 		if n < 0 {
@@ -91,10 +91,10 @@ func (o Options) Validate() error {
 		}
 	}
 	if err := o.Latency.validate(); err != nil {
-		errs = append(errs, fmt.Errorf("Latency: %w", err))
+		errs = append(errs, fmt.Errorf("option Latency: %w", err))
 	}
 	if err := o.ProfileLatency.validate(); err != nil {
-		errs = append(errs, fmt.Errorf("ProfileLatency: %w", err))
+		errs = append(errs, fmt.Errorf("option ProfileLatency: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -30,8 +30,11 @@ func TestNoTwoQuestionsShareAList(t *testing.T) {
 	for i := range 3000 {
 		session := "s" + strconv.Itoa(i)
 		for _, question := range [][3]string{
-			{"", fakeapi.ProductView, "p1"}, {"90", fakeapi.ProductView, "p1"}, {"", fakeapi.CategoryView, "c1"},
-			{"", fakeapi.ShopTheLook, "p1"}, {"", fakeapi.CustomShelf, ""},
+			{"", fakeapi.ProductView, "p1"},
+			{"90", fakeapi.ProductView, "p1"},
+			{"", fakeapi.CategoryView, "c1"},
+			{"", fakeapi.ShopTheLook, "p1"},
+			{"", fakeapi.CustomShelf, ""},
 		} {
 			list := strings.Join(r.Ranking(session, question[0], question[1], question[2]), " ")
 			who := session + strings.Join(question[:], "/")

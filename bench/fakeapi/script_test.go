@@ -3,6 +3,7 @@ package fakeapi_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -38,6 +39,32 @@ func TestParseScript(t *testing.T) {
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
+// The sample must be a script, and show every answer.
+func TestRehearsal(t *testing.T) {
+	text, err := os.ReadFile("rehearsal.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := fakeapi.ParseScript(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := make(map[fakeapi.Answer]bool)
+	for _, phase := range script.Phases {
+		for _, fault := range phase.Faults {
+			shown[fault.Answer] = true
+		}
+	}
+	for _, want := range []fakeapi.Answer{
+		fakeapi.Hang, fakeapi.ResetBefore, fakeapi.ResetAfter, fakeapi.Drip, fakeapi.Truncated, fakeapi.ShortBody, fakeapi.HTML,
+		fakeapi.Null, fakeapi.EmptyObject, fakeapi.WrongTypes, fakeapi.EmptyList, fakeapi.Huge, fakeapi.GzipBomb, fakeapi.Dirty, fakeapi.Refuse,
+	} {
+		if !shown[want] {
+			t.Errorf("got no phase with the answer %q", want)
+		}
 	}
 }
 
@@ -104,8 +131,12 @@ func TestScriptPasses(t *testing.T) {
 			status int
 			phase  string
 		}{
-			{0, 200, "well"}, {14999 * time.Millisecond, 200, "flapping"}, {15 * time.Second, 503, "flapping"},
-			{19999 * time.Millisecond, 503, "flapping"}, {20 * time.Second, 200, "flapping"}, {25 * time.Second, 503, "flapping"},
+			{0, 200, "well"},
+			{14999 * time.Millisecond, 200, "flapping"},
+			{15 * time.Second, 503, "flapping"},
+			{19999 * time.Millisecond, 503, "flapping"},
+			{20 * time.Second, 200, "flapping"},
+			{25 * time.Second, 503, "flapping"},
 			{30 * time.Second, 200, ""},
 		} {
 			time.Sleep(test.at - time.Since(began))
