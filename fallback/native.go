@@ -3,102 +3,14 @@ package fallback
 import (
 	"container/list"
 	"context"
+	"crypto/rand"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"vitrine/breaker"
 	"vitrine/fallback/platform"
 	"vitrine/internal/reco"
 )
-
-// Platform is where the shop's own orderings come from: a *platform.Client.
-type Platform interface {
-	// Serves tells whether the platform has lists of this kind.
-	Serves(kind platform.List) bool
-	// Fetch asks for one list.
-	Fetch(ctx context.Context, q platform.Query) (platform.Result, error)
-	// Quota tells what may be asked for now.
-	Quota() platform.Quota
-}
-
-// Sales is the vendor's ranking of a category by its sales; of the whole shop, if
-// the category is "". Its errors may be of package platform's kinds.
-type Sales interface {
-	SalesRanking(ctx context.Context, categoryID string) ([]string, error)
-}
-
-// Categories knows which category a product belongs to.
-type Categories interface {
-	CategoryOf(productID string) (categoryID string, known bool)
-}
-
-// Shared is the memory that all pods share. It bounds its own waiting, and its
-// failures are its own to count: a failed Get reads as a miss.
-type Shared interface {
-	Get(ctx context.Context, key string) (value []byte, found bool)
-	Set(ctx context.Context, key string, value []byte, life time.Duration)
-	// Lease gives the key to one holder at a time. It is refused only if another
-	// holds it: when the memory is away everybody gets it, since two pods fetching
-	// the same list do less harm than none. An unreleased lease ends after ttl.
-	Lease(ctx context.Context, key string, ttl time.Duration) (release func(), held bool)
-}
-
-// NativeOptions tune Natives. A field left zero takes the default in its brackets;
-// sources that are nil are not asked.
-type NativeOptions struct {
-	// Platform is asked first.
-	Platform Platform
-	// Breaker guards Platform's calls, and keeps the pauses it asks for.
-	Breaker *breaker.Breaker
-	// File is a JSON file of lists for what the platform does not give; see ReloadFile. "" = none.
-	File string
-	// Sales is asked last.
-	Sales Sales
-	// Catalogue tells a product's category, for the orderings of product pages.
-	Catalogue Categories
-	// Shared keeps snapshots over restarts, and sees to it that one pod fetches for all.
-	Shared Shared
-	// Namespace tells the snapshots of different shops apart in Shared: the platform client's Fingerprint.
-	Namespace string
-
-	// Refresh is the age at which a list that is asked for is fetched again (5 m).
-	Refresh time.Duration
-	// Keep is how long a list that nobody asks for stays in memory (24 h). One that
-	// is asked for stays for as long as the platform is away.
-	Keep time.Duration
-	// SharedLife is how long a snapshot outlives its fetch in Shared (168 h).
-	SharedLife time.Duration
-	// MaxBytes and MaxLists bound the memory; the list asked for longest ago goes first (16 MiB, 20 000).
-	MaxBytes int
-	MaxLists int
-	// Workers is how many lists are fetched at once (4).
-	Workers int
-	// MaxQueue is how many lists may wait to be fetched (1 024). When it is full,
-	// further lists are refused, counted, and queued when they are asked for again.
-	MaxQueue int
-}
-
-func (o NativeOptions) withDefaults() NativeOptions {
-	def := func(d *time.Duration, to time.Duration) {
-		if *d <= 0 {
-			*d = to
-		}
-	}
-	num := func(n *int, to int) {
-		if *n <= 0 {
-			*n = to
-		}
-	}
-	def(&o.Refresh, 5*time.Minute)
-	def(&o.Keep, 24*time.Hour)
-	def(&o.SharedLife, 7*24*time.Hour)
-	num(&o.MaxBytes, 16<<20)
-	num(&o.MaxLists, 20_000)
-	num(&o.Workers, 4)
-	num(&o.MaxQueue, 1024)
-	return o
-}
 
 // Natives knows the platform's own ordering for the place an event happens at.
 //
@@ -107,7 +19,8 @@ func (o NativeOptions) withDefaults() NativeOptions {
 // a list that was never fetched waits for it; a failed fetch keeps the last snapshot,
 // however old. Fetching happens in Run, within the platform's quota and behind its breaker.
 type Natives struct {
-	opt NativeOptions
+	opt   NativeOptions
+	owner string // of our leases
 
 	loads    *lane // look into Shared, held up by nothing else
 	platform *lane // ask the platform, within its quota and behind its breaker
@@ -124,7 +37,7 @@ type Natives struct {
 
 // NewNatives reads the file of lists, if there is one, and starts nothing: see Run.
 func NewNatives(o NativeOptions) (*Natives, error) {
-	n := &Natives{opt: o.withDefaults(), entries: make(map[place]*entry), recent: list.New()}
+	n := &Natives{opt: o.withDefaults(), owner: rand.Text(), entries: make(map[place]*entry), recent: list.New()}
 	n.loads = newLane(n.opt.Workers, n.load, nil)
 	n.platform = newLane(n.opt.Workers, n.fetch, n.platformWait)
 	n.sales = newLane(1, n.fetch, nil)

@@ -73,50 +73,50 @@ func (n *Natives) fetch(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	if n.opt.Shared != nil {
-		release, held := n.opt.Shared.Lease(ctx, n.sharedKey(e.place)+":lease", fetchLimit)
-		if !held {
+		lease := n.sharedKey(e.place) + ":lease"
+		held, err := n.opt.Shared.Acquire(ctx, lease, n.owner, fetchLimit)
+		if !held && err == nil {
 			n.poll(e)
 			return
 		}
-		defer release()
+		defer n.release(ctx, lease)
 		if n.broughtByOther(ctx, e) {
 			return
 		}
 	}
+	n.refresh(ctx, e)
+}
+
+// refresh asks e's source.
+func (n *Natives) refresh(ctx context.Context, e *entry) {
 	n.mu.Lock()
 	before := e.snapshot
 	n.mu.Unlock()
 	began := time.Now()
 	result, err := n.ask(ctx, e.place, before.validators())
-	if _, refused := errors.AsType[*breaker.Refused](err); refused {
-		n.mu.Lock()
-		n.enqueueLocked(n.laneOf(e.place), e) // until the breaker lets it through
-		n.mu.Unlock()
-		return
-	}
 	if err != nil {
 		n.failed(e, err)
 		return
 	}
-	fetched := &snapshot{ranking: reco.NewRanking(result.IDs), at: began, seen: result.Validators}
-	outcome := outcomeFetched
+	now := &snapshot{ranking: reco.NewRanking(result.IDs), at: began, seen: result.Validators}
+	how := outcomeFetched
 	if result.NotModified {
-		if before == nil {
-			n.failed(e, &platform.Error{Kind: platform.BadAnswer, Err: errNothingToKeep})
-			return
-		}
-		fetched = &snapshot{ranking: before.ranking, at: began, seen: before.seen}
-		outcome = outcomeUnchanged
+		now.ranking, how = before.ranking, outcomeUnchanged
 	}
-	n.share(ctx, e.place, fetched)
+	n.share(ctx, e.place, now)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.counts[outcome]++
-	n.installLocked(e, fetched)
+	n.counts[how]++
+	n.installLocked(e, now)
 	n.settleLocked(e)
 }
 
-var errNothingToKeep = errors.New("said to be unchanged, but nothing is held")
+// release gives a lease back, even if ctx has ended: other pods wait for it.
+func (n *Natives) release(ctx context.Context, lease string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = n.opt.Shared.Release(ctx, lease, n.owner) // its life ends it as well
+}
 
 // broughtByOther looks once more into Shared, now that the lease is ours: its last
 // holder may have finished since.
@@ -136,10 +136,16 @@ func (n *Natives) poll(e *entry) {
 	n.enqueueLocked(n.loads, e)
 }
 
-// failed keeps what there is, and leaves the list alone for a while.
+// failed keeps what there is, and leaves the list alone for a while: half of a
+// growing time, and as much of the other half as chance has it. If it was the
+// breaker that let nothing through, the list only goes back into its queue.
 func (n *Natives) failed(e *entry, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if _, refused := errors.AsType[*breaker.Refused](err); refused {
+		n.enqueueLocked(n.laneOf(e.place), e)
+		return
+	}
 	if !errors.Is(err, context.Canceled) { // else we are told to stop
 		n.counts[outcomeOf(err)]++
 		wait := growing(backOffMin, n.opt.Refresh, e.failures)
@@ -176,9 +182,6 @@ func (n *Natives) ask(ctx context.Context, p place, seen platform.Validators) (p
 	began := time.Now()
 	result, err := n.opt.Platform.Fetch(ctx, q)
 	permit.Done(breaker.Outcome{Kind: verdict(err), Took: time.Since(began)})
-	if e, ok := errors.AsType[*platform.Error](err); ok && e.Kind == platform.Throttled {
-		guard.Hold(time.Now().Add(e.Pause))
-	}
 	return result, err
 }
 
@@ -202,7 +205,8 @@ func verdict(err error) breaker.Kind {
 	}
 }
 
-// platformWait is how long the platform must not be asked for anything.
+// platformWait is how long the platform must not be asked for anything. The pause
+// that it asked for itself is part of the quota's.
 func (n *Natives) platformWait() time.Duration {
 	if n.opt.Platform == nil {
 		return idle

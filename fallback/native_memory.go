@@ -93,18 +93,18 @@ func (n *Natives) evictLocked(now time.Time) {
 // share stores a snapshot for the other pods, and for this one's successor.
 func (n *Natives) share(ctx context.Context, p place, s *snapshot) {
 	if n.opt.Shared != nil {
-		n.opt.Shared.Set(ctx, n.sharedKey(p), appendSnapshot(nil, p, s), n.opt.SharedLife)
+		_ = n.opt.Shared.Set(ctx, n.sharedKey(p), string(appendSnapshot(nil, p, s)), n.opt.SharedLife) // counted there; memory has it
 	}
 }
 
 // sharedSnapshot returns what Shared holds for p, nil if that is nothing or rubbish.
 func (n *Natives) sharedSnapshot(ctx context.Context, p place) *snapshot {
-	value, found := n.opt.Shared.Get(ctx, n.sharedKey(p))
-	if !found {
+	value, found, err := n.opt.Shared.Get(ctx, n.sharedKey(p))
+	if !found || err != nil {
 		return nil
 	}
 	now := time.Now()
-	s, err := parseSnapshot(value, p, now.Add(-n.opt.SharedLife), now)
+	s, err := parseSnapshot([]byte(value), p, now.Add(-n.opt.SharedLife), now)
 	if err != nil {
 		n.mu.Lock()
 		n.counts[outcomeRubbish]++
