@@ -1,10 +1,9 @@
 // Package breaker stops calls to something that fails, and finds out when it is back.
 //
-// A Breaker is gobreaker behind a gate. gobreaker counts outcomes in a rolling
-// window and moves between closed, open and half-open. The gate holds what gobreaker
-// has no notion of: how long an opening lasts (growing, with jitter), slow calls, the
-// operator's override, the pause a 429 asks for, and the one probe under way with its
-// deadline.
+// A Breaker is gobreaker behind a gate. gobreaker counts outcomes in a rolling window and
+// moves between closed, open and half-open. The gate holds what gobreaker has no notion of:
+// how long an opening lasts (growing, with jitter), slow calls, the operator's override,
+// the pause a 429 asks for, and the one probe under way with its deadline.
 //
 //	permit, err := b.Admit()
 //	if err != nil {
@@ -12,8 +11,8 @@
 //	}
 //	defer func() { permit.Done(breaker.Outcome{Kind: kind, Took: time.Since(start)}) }()
 //
-// A Breaker starts no goroutine and no timer: what is due (a probe that never
-// reported, an override that is over) happens when it is next asked anything.
+// A Breaker starts no goroutine and no timer: what is due (a probe that never reported, an
+// override that is over) happens when it is next asked anything.
 package breaker
 
 import (
@@ -30,13 +29,13 @@ import (
 type Breaker struct {
 	opt Options
 
-	// free is the generation under which calls are admitted without the lock:
-	// closed, with neither override nor hold. Otherwise it is 0.
+	// free is the generation under which calls are admitted without the lock: closed, with
+	// neither override nor hold. Otherwise it is 0.
 	free atomic.Uint64
 
-	// mu guards all below, and every call of counter is made under it. counter's
-	// callbacks, which it runs inside such calls under a lock of its own, may
-	// therefore touch our fields; they must not call counter.
+	// mu guards all below, and every call of counter is made under it. counter's callbacks,
+	// which it runs inside such calls under a lock of its own, may therefore touch our
+	// fields; they must not call counter.
 	mu      sync.Mutex
 	counter *gobreaker.CircuitBreaker[struct{}]
 
@@ -48,9 +47,8 @@ type Breaker struct {
 	step       int       // openings since the last recovery: the exponent of the back-off
 	unreached  int       // connection failures in a row
 
-	probe    uint64    // the probe under way, 0 if none
-	probes   uint64    // probes so far: their numbers
-	probeDue time.Time // when the probe under way counts as failed
+	probing  bool      // half-open, and the probe is under way
+	probeDue time.Time // when it counts as failed
 
 	holdUntil     time.Time
 	overridden    bool
@@ -87,8 +85,8 @@ func New(o Options) (*Breaker, error) {
 // Name returns the name of what the breaker guards.
 func (b *Breaker) Name() string { return b.opt.Name }
 
-// Admit asks to make a call. The error, if any, is a *Refused. A permit must be
-// settled by its Done, whatever becomes of the call.
+// Admit asks to make a call. The error, if any, is a *Refused. A permit must be settled by
+// its Done, whatever becomes of the call.
 func (b *Breaker) Admit() (Permit, error) {
 	if generation := b.free.Load(); generation != 0 {
 		return Permit{breaker: b, generation: generation}, nil
@@ -109,16 +107,15 @@ func (b *Breaker) Admit() (Permit, error) {
 	}
 	permit := Permit{breaker: b, generation: b.generation}
 	if b.measured == HalfOpen {
-		b.probes++
-		b.probe, b.probeDue = b.probes, now.Add(b.opt.ProbeTimeout)
-		permit.probe = b.probe
+		permit.probe = true
+		b.probing, b.probeDue = true, now.Add(b.opt.ProbeTimeout)
 	}
 	return permit, nil
 }
 
-// refusedLocked returns why a call may not be made now, or nil. The operator's
-// "open" goes before everything, the pause that the other side asked for before the
-// operator's "closed".
+// refusedLocked returns why a call may not be made now, or nil. The operator's "open" goes
+// before everything, the pause that the other side asked for before the operator's
+// "closed".
 func (b *Breaker) refusedLocked(now time.Time) *Refused {
 	switch {
 	case b.overridden && b.override == Open:
@@ -129,16 +126,16 @@ func (b *Breaker) refusedLocked(now time.Time) *Refused {
 		return nil
 	case b.measured == Open && now.Before(b.openUntil):
 		return &Refused{Reason: RefusedOpen, Until: b.openUntil}
-	case b.probe != 0:
+	case b.probing:
 		return &Refused{Reason: RefusedBusy, Until: b.probeDue}
 	default:
 		return nil
 	}
 }
 
-// NextAttempt returns the earliest time at which Admit may admit a call, for a
-// caller that sleeps until then: zero if that is now, and a year ahead if only an
-// operator can change it. A probe that reports, Auto or Override may make it sooner; OnChange tells.
+// NextAttempt returns the earliest time at which Admit may admit a call, for a caller that
+// sleeps until then: zero if that is now, and a year ahead if only an operator can change
+// it. A probe that reports, Auto or Override may make it sooner; OnChange tells.
 func (b *Breaker) NextAttempt() time.Time {
 	if b.free.Load() != 0 {
 		return time.Time{}
@@ -157,8 +154,8 @@ func (b *Breaker) NextAttempt() time.Time {
 	}
 }
 
-// State returns the effective state: what the breaker does with calls now, override
-// and hold included.
+// State returns the effective state: what the breaker does with calls now, override and
+// hold included.
 func (b *Breaker) State() State {
 	if b.free.Load() != 0 {
 		return Closed
@@ -212,8 +209,9 @@ func (b *Breaker) Snapshot() Snapshot {
 	return s
 }
 
-// Hold refuses every call until then, whatever the state: the other side has asked
-// for a pause. A hold can only be made longer. It counts neither for nor against the measured state.
+// Hold refuses every call until then, whatever the state: the other side has asked for a
+// pause. A hold can only be made longer. It counts neither for nor against the measured
+// state.
 func (b *Breaker) Hold(until time.Time) {
 	b.mu.Lock()
 	defer b.unlock()
@@ -224,8 +222,8 @@ func (b *Breaker) Hold(until time.Time) {
 }
 
 // Override makes the effective state Open or Closed for a time, or, if that is not
-// positive, until told otherwise. The measured state is neither tripped nor reset by
-// it: calls admitted by an override to Closed count for nothing, and when it is over the
+// positive, until told otherwise. The measured state is neither tripped nor reset by it:
+// calls admitted by an override to Closed count for nothing, and when it is over the
 // breaker is where it was.
 func (b *Breaker) Override(to State, duration time.Duration) error {
 	if to != Open && to != Closed {
@@ -268,7 +266,7 @@ func (b *Breaker) endOverrideLocked(now time.Time, reason string) {
 
 // advanceLocked does what has become due by now.
 func (b *Breaker) advanceLocked(now time.Time) {
-	if b.probe != 0 && !now.Before(b.probeDue) {
+	if b.probing && !now.Before(b.probeDue) {
 		b.because = "the probe did not report within " + b.opt.ProbeTimeout.String()
 		b.countLocked(failed)
 	}

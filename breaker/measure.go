@@ -12,7 +12,8 @@ import (
 type Kind uint8
 
 const (
-	// Ignored says nothing about the other side: the caller gave up, or was told to slow down.
+	// Ignored says nothing about the other side: the caller gave up, or was told to slow
+	// down.
 	Ignored Kind = iota
 	// Success: it answered, be it with a refusal of this one request.
 	Success
@@ -30,19 +31,20 @@ type Outcome struct {
 	Took time.Duration
 }
 
-// Permit allows one call. It belongs to one goroutine at a time and must not be copied once in use.
+// Permit allows one call. It belongs to one goroutine at a time and must not be copied once
+// in use.
 type Permit struct {
 	breaker    *Breaker // nil: there is nothing to report
 	generation uint64
-	probe      uint64 // number of the probe, 0 if it is none
+	probe      bool
 }
 
-// Probe tells whether the call was admitted to find out if the other side is back.
-// Nobody should be made to wait for it.
-func (p *Permit) Probe() bool { return p.probe != 0 }
+// Probe tells whether the call was admitted to find out if the other side is back. Nobody
+// should be made to wait for it.
+func (p *Permit) Probe() bool { return p.probe }
 
-// Done reports how the call ended. Only the first report counts, and it is void if
-// the breaker has changed its state since it gave the permit.
+// Done reports how the call ended. Only the first report counts, and it is void if the
+// breaker has changed its state since it gave the permit.
 func (p *Permit) Done(o Outcome) {
 	if p.breaker == nil {
 		return
@@ -54,27 +56,27 @@ func (p *Permit) Done(o Outcome) {
 func (b *Breaker) settle(p *Permit, o Outcome) {
 	b.mu.Lock()
 	defer b.unlock()
-	if p.probe != 0 {
+	if p.probe {
 		b.advanceLocked(time.Now()) // it may have come too late
 	}
-	if p.generation != b.generation || p.probe != b.probe {
+	if p.generation != b.generation {
 		return
 	}
 	slow := b.opt.SlowCall > 0 && o.Took > b.opt.SlowCall
 	switch {
-	case p.probe != 0:
+	case p.probe:
 		b.settleProbeLocked(o, slow)
 	case o.Kind != Ignored:
 		b.settleCallLocked(o, slow)
 	}
 }
 
-// settleProbeLocked judges a probe. A slow success is no proof of health and no
-// failure either: the breaker stays half-open and goes on probing one call at a time, so
-// that a service which is slow for hours still gets its calls, nobody waits for
-// them, and the first fast ones close the breaker.
+// settleProbeLocked judges a probe. A slow success is no proof of health and no failure
+// either: the breaker stays half-open and goes on probing one call at a time, so that a
+// service which is slow for hours still gets its calls, nobody waits for them, and the
+// first fast ones close the breaker.
 func (b *Breaker) settleProbeLocked(o Outcome, slow bool) {
-	b.probe = 0
+	b.probing = false
 	switch o.Kind {
 	case Ignored:
 	case Success:
@@ -102,8 +104,8 @@ func (b *Breaker) settleCallLocked(o Outcome, slow bool) {
 	case Success:
 		b.unreached = 0
 		b.countLocked(succeeded)
-		// gobreaker looks at its counts after failures only, so after a slow
-		// success we do, and if it is enough add the failure that makes it trip.
+		// gobreaker looks at its counts after failures only, so after a slow success we do,
+		// and if it is enough add the failure that makes it trip.
 		if slow {
 			b.because = b.verdict(b.counter.Counts())
 		}
@@ -119,9 +121,9 @@ func (b *Breaker) settleCallLocked(o Outcome, slow bool) {
 	}
 }
 
-// What gobreaker is made to execute: an outcome that is already known. Counting a
-// call once it is over, instead of wrapping it, costs no allocation and leaves the
-// calls under way to the gate.
+// What gobreaker is made to execute: an outcome that is already known. Counting a call once
+// it is over, instead of wrapping it, costs no allocation and leaves the calls under way to
+// the gate.
 
 var (
 	errFailed = errors.New("failed")
@@ -131,12 +133,12 @@ var (
 func succeeded() (struct{}, error) { return struct{}{}, nil }
 func failed() (struct{}, error)    { return struct{}{}, errFailed }
 
-// tookLong is excluded from gobreaker's successes and failures. The exclusions it
-// keeps in the same rolling window are thus our count of slow calls.
+// tookLong is excluded from gobreaker's successes and failures. The exclusions it keeps in
+// the same rolling window are thus our count of slow calls.
 func tookLong() (struct{}, error) { return struct{}{}, errSlow }
 
-// countLocked lets gobreaker count an outcome, and act on it. Its error is only ours
-// coming back: it refuses nothing, because the gate lets nothing by that it would refuse.
+// countLocked lets gobreaker count an outcome, and act on it. Its error is only ours coming
+// back: it refuses nothing, because the gate lets nothing by that it would refuse.
 func (b *Breaker) countLocked(outcome func() (struct{}, error)) {
 	_, _ = b.counter.Execute(outcome)
 }
@@ -172,7 +174,7 @@ func (b *Breaker) changed(from, to State) {
 	now := time.Now()
 	b.measured = to
 	b.generation++
-	b.probe = 0
+	b.probing = false
 	b.unreached = 0
 	change := Change{From: from, To: to, Reason: b.because, At: now}
 	b.because = ""
@@ -195,8 +197,8 @@ func (b *Breaker) changed(from, to State) {
 	b.recordLocked(change)
 }
 
-// openFor returns how long the next opening lasts: OpenMin doubled by every opening
-// since the last recovery, with equal jitter, which is half of it fixed and half random, so that
+// openFor returns how long the next opening lasts: OpenMin doubled by every opening since
+// the last recovery, with equal jitter, which is half of it fixed and half random, so that
 // the pods of a shop do not all probe at once.
 func (b *Breaker) openFor() time.Duration {
 	full := b.opt.OpenMin

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Options tune a Breaker. Every number below is the one that suits the
-// recommendation API; Defaults returns them all.
+// Options tune a Breaker. Every number below is the one that suits the recommendation API;
+// Defaults returns them all.
 type Options struct {
 	// Name is what the breaker guards, as people and metrics know it: "recommendation".
 	Name string
@@ -18,45 +18,50 @@ type Options struct {
 	Window       time.Duration
 	BucketPeriod time.Duration
 
-	// MinCalls is how many calls the window must hold before a share of them means anything (10).
+	// MinCalls is how many calls the window must hold before a share of them means anything
+	// (10).
 	MinCalls int
 
-	// FailureRatio is the share of failed calls, above 0 and at most 1, that opens the breaker (0.5).
+	// FailureRatio is the share of failed calls, above 0 and at most 1, that opens the
+	// breaker (0.5).
 	FailureRatio float64
 
-	// SlowCall is the duration beyond which a call is slow, failed or not (800 ms). 0 = no call is.
+	// SlowCall is the duration beyond which a call is slow, failed or not (800 ms). 0 = no
+	// call is.
 	SlowCall time.Duration
 
-	// SlowRatio is the share of slow calls, above 0 and at most 1, that opens the breaker (0.8).
+	// SlowRatio is the share of slow calls, above 0 and at most 1, that opens the breaker
+	// (0.8).
 	SlowRatio float64
 
-	// ConnectFailures is how many failures to connect in a row open the breaker at
-	// once, however few calls there were (5). 0 = they count like any other failure.
+	// ConnectFailures is how many failures to connect in a row open the breaker at once,
+	// however few calls there were (5). 0 = they count like any other failure.
 	ConnectFailures int
 
 	// OpenMin is how long the first opening lasts, before jitter (1 s). Every further
 	// opening without a recovery in between lasts twice as long, up to OpenMax (60 s).
 	//
-	// A recovery is to have stayed closed for OpenMax. Anything less would let a
-	// service that comes and goes every few seconds take the back-off back to its start
-	// each time, and the breaker would flap in step with it.
+	// A recovery is to have stayed closed for OpenMax. Anything less would let a service
+	// that comes and goes every few seconds take the back-off back to its start each time,
+	// and the breaker would flap in step with it.
 	OpenMin time.Duration
 	OpenMax time.Duration
 
-	// Successes is how many probes, one after the other, must succeed to close the breaker (3).
+	// Successes is how many probes, one after the other, must succeed to close the breaker
+	// (3).
 	Successes int
 
-	// ProbeTimeout is when a probe that has not reported counts as failed (5 s). It
-	// should be longer than the longest call.
+	// ProbeTimeout is when a probe that has not reported counts as failed (5 s). It should
+	// be longer than the longest call.
 	ProbeTimeout time.Duration
 
 	// Rand returns the jitter, at least 0 and below 1. Nil = math/rand/v2.
 	Rand func() float64
 
-	// OnChange, if not nil, is told of every change, after it happened and outside
-	// the breaker's lock, by the goroutine that caused or noticed it: it may call the
-	// breaker, and should not block. Changes close to each other may arrive in either
-	// order; who needs the present state asks State.
+	// OnChange, if not nil, is told of every change, after it happened and outside the
+	// breaker's lock, by the goroutine that caused or noticed it: it may call the breaker,
+	// and should not block. Changes close to each other may arrive in either order; who
+	// needs the present state asks State.
 	OnChange func(Change)
 }
 

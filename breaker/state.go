@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// State is what a breaker does with calls. Its numbers are those of the metric vitrine_breaker_state.
+// State is what a breaker does with calls. Its numbers are those of the metric
+// vitrine_breaker_state.
 type State uint8
 
 const (
@@ -51,7 +52,8 @@ const (
 type Refused struct {
 	// Reason is why.
 	Reason Refusal
-	// Until is the earliest time at which to ask again; zero if only an operator can change it.
+	// Until is the earliest time at which to ask again; zero if only an operator can change
+	// it.
 	Until time.Time
 }
 
@@ -67,8 +69,8 @@ func (r *Refused) Error() string {
 type Change struct {
 	// Name is the breaker's.
 	Name string `json:"name"`
-	// From and To are the measured states before and after; for a change of the
-	// override, the effective ones, which may be equal.
+	// From and To are the measured states before and after; for a change of the override,
+	// the effective ones, which may be equal.
 	From State `json:"from"`
 	To   State `json:"to"`
 	// Reason says in words why: "5 connection failures in a row".
@@ -92,16 +94,17 @@ type Snapshot struct {
 	OpenUntil time.Time `json:"openUntil,omitzero"`
 	// HoldUntil is the end of the pause the other side asked for; zero if there is none.
 	HoldUntil time.Time `json:"holdUntil,omitzero"`
-	// Override is "open", "closed" or, without one, "auto"; OverrideUntil is its end, zero if it has none.
+	// Override is "open", "closed" or, without one, "auto"; OverrideUntil is its end, zero
+	// if it has none.
 	Override      string    `json:"override"`
 	OverrideUntil time.Time `json:"overrideUntil,omitzero"`
 	// Calls, Failed and Slow are those in the window.
 	Calls  int `json:"calls"`
 	Failed int `json:"failed"`
 	Slow   int `json:"slow"`
-	// Transitions counts how often the measured state has left closed and come
-	// back to it. The steps between open and half-open on the way are not counted:
-	// nothing changes for callers in them.
+	// Transitions counts how often the measured state has left closed and come back to it.
+	// The steps between open and half-open on the way are not counted: nothing changes for
+	// callers in them.
 	Transitions uint64 `json:"transitions"`
 	// Changes are the last 20, oldest first.
 	Changes []Change `json:"changes,omitempty"`

@@ -1,11 +1,11 @@
 // Package fashionai calls Fashion.AI's API.
 //
-// It says of every call not only how it ended but whether the request left: the call
-// is the event, and whether one may be sent again depends on it. That is why
-// fasthttp's client is not used here, only its reading and writing of messages: the
-// connections are our own. A call is bounded by one instant, from waiting for a connection to the
-// last byte of the answer, and nothing is ever sent twice but to replace a request
-// that an idle connection, closed by the server, swallowed.
+// It says of every call not only how it ended but whether the request left: the call is the
+// event, and whether one may be sent again depends on it. That is why fasthttp's client is
+// not used here, only its reading and writing of messages: the connections are our own. A
+// call is bounded by one instant, from waiting for a connection to the last byte of the
+// answer, and nothing is ever sent twice but to replace a request that an idle connection,
+// closed by the server, swallowed.
 package fashionai
 
 import (
@@ -66,10 +66,11 @@ func New(o Options) (*Client, error) {
 type Call struct {
 	// Body is the event as JSON. It is not changed, and not kept.
 	Body []byte
-	// Deadline is when the call must be over; Options.Timeout from now if that is sooner, or if zero.
+	// Deadline is when the call must be over; Options.Timeout from now if that is sooner,
+	// or if zero.
 	Deadline time.Time
-	// Sent, if not nil, is called when the whole request has been handed to the
-	// kernel, once, before the answer is waited for.
+	// Sent, if not nil, is called when the whole request has been handed to the kernel,
+	// once, before the answer is waited for.
 	Sent func()
 	// Traceparent is sent on as the W3C header of that name, unless empty.
 	Traceparent string
@@ -152,10 +153,11 @@ func (c *Client) run(x *exchange) {
 		} else {
 			c.pool.discard(conn)
 		}
-		// EOF or a reset instead of the first byte of an answer, on a connection that
-		// was idle: the server closed it while the request was on its way.
+		// EOF or a reset instead of the first byte of an answer, on a connection that was
+		// idle: the server closed it while the request was on its way. The next one is new,
+		// so this happens once.
 		stale := x.err != nil && conn.used && conn.got == 0 && conn.err != nil && !conn.timedOut()
-		if !stale || x.stale > 0 {
+		if !stale {
 			return
 		}
 		x.stale++
@@ -194,8 +196,8 @@ func (c *Client) result(x *exchange) Result {
 	return r
 }
 
-// Run closes connections that have been idle for too long, until ctx ends. It then
-// returns nil, and the client goes on working.
+// Run closes connections that have been idle for too long, until ctx ends. It then returns
+// nil, and the client goes on working.
 func (c *Client) Run(ctx context.Context) error {
 	tick := time.NewTicker(c.opt.MaxIdle)
 	defer tick.Stop()

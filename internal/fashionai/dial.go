@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// ErrCertificate says that the server showed a certificate that is expired, of
-// another host, or signed by nobody we trust. Nothing was sent to it.
+// ErrCertificate says that the server showed a certificate that is expired, of another
+// host, or signed by nobody we trust. Nothing was sent to it.
 var ErrCertificate = errors.New("the API's certificate is not valid")
 
 const (
@@ -38,8 +38,8 @@ type dialer struct {
 	renewAt time.Time
 }
 
-// dial returns a new connection to the API. It tries every address in turn, giving
-// each an equal share of the time that is left.
+// dial returns a new connection to the API. It tries every address in turn, giving each an
+// equal share of the time that is left.
 func (d *dialer) dial(deadline time.Time) (net.Conn, error) {
 	if latest := time.Now().Add(d.opt.DialTimeout); latest.Before(deadline) {
 		deadline = latest
@@ -92,9 +92,9 @@ func (d *dialer) connect(ctx context.Context, address netip.Addr, within time.Du
 	return secure, nil
 }
 
-// addresses returns where the host is: what was looked up at most 30 s ago, else the
-// result of a new lookup, else what was last known. While one call looks up, the others go on
-// with what is known.
+// addresses returns where the host is: what was looked up at most 30 s ago, else the result
+// of a new lookup, else what was last known. While one call looks up, the others go on with
+// what is known.
 func (d *dialer) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if literal, err := netip.ParseAddr(d.host); err == nil {
 		return []netip.Addr{literal}, nil

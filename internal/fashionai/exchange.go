@@ -68,7 +68,8 @@ func (x *exchange) send(c *conn) error {
 	return nil
 }
 
-// receive reads the answer. fasthttp's errors quote what was read, so they are not passed on.
+// receive reads the answer. fasthttp's errors quote what was read, so they are not passed
+// on.
 func (x *exchange) receive(c *conn, maxBody int) error {
 	if err := x.receiveHeader(c); err != nil {
 		return err
@@ -141,7 +142,8 @@ func (x *exchange) reusable(c *conn) bool {
 		!closes(x.resp.Header.Peek("Connection")) && c.r.Buffered() == 0
 }
 
-// closes tells whether a Connection header lists "close". fasthttp knows only the exact value.
+// closes tells whether a Connection header lists "close". fasthttp knows only the exact
+// value.
 func closes(header []byte) bool {
 	if len(header) == 0 {
 		return false

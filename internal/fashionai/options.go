@@ -14,8 +14,8 @@ import (
 
 // Options tune a Client.
 type Options struct {
-	// URL is the API's address: scheme http or https, host, and a path that is put
-	// before every path of the API, usually none. Required.
+	// URL is the API's address: scheme http or https, host, and a path that is put before
+	// every path of the API, usually none. Required.
 	URL string
 
 	// Token goes with every request as X-FashionAI-APP-Token. Required.
@@ -33,18 +33,18 @@ type Options struct {
 	// addresses tried and TLS agreed (1 s).
 	DialTimeout time.Duration
 
-	// MaxConns bounds the connections, in use and idle, and so the calls under way.
-	// A call more waits for one of them, inside its deadline. The default of 65 is the
-	// default bulkhead of 64 and a probe.
+	// MaxConns bounds the connections, in use and idle, and so the calls under way. A call
+	// more waits for one of them, inside its deadline. The default of 65 is the default
+	// bulkhead of 64 and a probe.
 	MaxConns int
 
-	// MaxIdle is how long a connection is kept for another call (4 s). It should be
-	// less than the server's own patience, which the vendor does not document: its error
-	// bodies are those of a Node.js framework, and Node.js closes after 5 s.
+	// MaxIdle is how long a connection is kept for another call (4 s). It should be less
+	// than the server's own patience, which the vendor does not document: its error bodies
+	// are those of a Node.js framework, and Node.js closes after 5 s.
 	MaxIdle time.Duration
 
-	// MaxBody bounds the body of an answer, in bytes (2 MiB). A ranking of 100 000
-	// products has about 1.3 MB.
+	// MaxBody bounds the body of an answer, in bytes (2 MiB). A ranking of 100 000 products
+	// has about 1.3 MB.
 	MaxBody int
 
 	// RootCAs are trusted to sign the server's certificate. Nil = the system's.
@@ -83,7 +83,8 @@ func or[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Validate returns everything that is wrong with o, joined, or nil. Zero values are right where there is a default.
+// Validate returns everything that is wrong with o, joined, or nil. Zero values are right
+// where there is a default.
 func (o Options) Validate() error {
 	var wrong []error
 	must := func(ok bool, format string, args ...any) {
@@ -110,8 +111,8 @@ func (o Options) Validate() error {
 	return errors.Join(wrong...)
 }
 
-// tlsConfig returns how to speak TLS with host. Sessions are kept, so that a
-// connection opened again takes one round trip less.
+// tlsConfig returns how to speak TLS with host. Sessions are kept, so that a connection
+// opened again takes one round trip less.
 func (o Options) tlsConfig(host string) *tls.Config {
 	return &tls.Config{
 		ServerName:         host,

@@ -11,8 +11,8 @@ import (
 type Class uint8
 
 const (
-	// Unreachable: the API cannot have got the request; no address, no connection, no
-	// trust in its certificate, or it could not be sent whole.
+	// Unreachable: the API cannot have got the request; no address, no connection, no trust
+	// in its certificate, or it could not be sent whole.
 	Unreachable Class = iota
 	// OK: 2xx with a list that is not empty. For Fetch: any 2xx.
 	OK
@@ -30,7 +30,8 @@ const (
 	RateLimited
 	// ServerError: 5xx, and every status that is not expected here, redirects too.
 	ServerError
-	// Timeout: sent, but the deadline came before the whole answer. Whether the API acted on it is unknown.
+	// Timeout: sent, but the deadline came before the whole answer. Whether the API acted
+	// on it is unknown.
 	Timeout
 	// Broken: sent, but the connection was lost, or spoke no HTTP, before the answer's
 	// header was read. Whether the API acted on it is unknown.
@@ -80,13 +81,13 @@ type Result struct {
 	// connection, so that the API may have acted on it. It can be true of Unreachable:
 	// after a stale retry for which no new connection was to be had.
 	Sent bool
-	// StaleRetries is how often the request was sent again because the server had
-	// closed the idle connection it was sent on first: 0 or 1.
+	// StaleRetries is how often the request was sent again because the server had closed
+	// the idle connection it was sent on first: 0 or 1.
 	StaleRetries int
 	// Took is how long the call took.
 	Took time.Duration
-	// Err says more about the classes Unreachable, BadAnswer, Timeout and Broken, for
-	// a log. It holds neither the token, nor the request, nor the body of the answer.
+	// Err says more about the classes Unreachable, BadAnswer, Timeout and Broken, for a
+	// log. It holds neither the token, nor the request, nor the body of the answer.
 	Err error
 }
 
@@ -118,7 +119,8 @@ func (r *Result) Code() string {
 	}
 }
 
-// Reason returns why there is no ranking, as the Vitrine-Reason header has it; empty for OK.
+// Reason returns why there is no ranking, as the Vitrine-Reason header has it; empty for
+// OK.
 func (r *Result) Reason() reco.Reason {
 	switch r.Class {
 	case OK:

@@ -14,9 +14,9 @@ const (
 	DefaultRetryAfter = time.Second
 )
 
-// ParseRetryAfter reads a Retry-After header, which is a number of seconds or a date
-// (RFC 9110, 10.2.3), as the time to wait from now, between MinRetryAfter and
-// MaxRetryAfter. It returns false for anything else.
+// ParseRetryAfter reads a Retry-After header, which is a number of seconds or a date (RFC
+// 9110, 10.2.3), as the time to wait from now, between MinRetryAfter and MaxRetryAfter. It
+// returns false for anything else.
 func ParseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	value = strings.Trim(value, " \t")
 	if value == "" {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Token is the secret the API knows us by. It prints as "[token]", however it is
-// printed. It is safe for concurrent use.
+// Token is the secret the API knows us by. It prints as "[token]", however it is printed.
+// It is safe for concurrent use.
 type Token struct {
 	path   string // "" if it is not from a file
 	secret atomic.Pointer[string]
@@ -27,8 +27,8 @@ const (
 	maxToken = 8 << 10
 )
 
-// NewToken returns a token with a value that never changes. White space around it is
-// left out; the error says what no header could hold.
+// NewToken returns a token with a value that never changes. White space around it is left
+// out; the error says what no header could hold.
 func NewToken(secret string) (*Token, error) {
 	t := new(Token)
 	if err := t.set([]byte(secret)); err != nil {
@@ -84,8 +84,8 @@ func (t *Token) set(content []byte) error {
 // Secret returns the token itself, as last read.
 func (t *Token) Secret() string { return *t.secret.Load() }
 
-// Reload reads the file again, at most once a second; the client does it whenever the
-// API refuses the token. On an error, as without a file, the token stays what it was.
+// Reload reads the file again, at most once a second; the client does it whenever the API
+// refuses the token. On an error, as without a file, the token stays what it was.
 func (t *Token) Reload() error {
 	now := time.Now().UnixNano()
 	last := t.asked.Load()
@@ -95,9 +95,9 @@ func (t *Token) Reload() error {
 	return t.read()
 }
 
-// Run reads the file again every 10 s until ctx ends, and then returns nil. A file
-// that cannot be read, as in the middle of a rotation, leaves the token as it was; report
-// is told why.
+// Run reads the file again every 10 s until ctx ends, and then returns nil. A file that
+// cannot be read, as in the middle of a rotation, leaves the token as it was; report is
+// told why.
 func (t *Token) Run(ctx context.Context, report func(error)) error {
 	if t.path == "" {
 		<-ctx.Done()
