@@ -135,43 +135,40 @@ type Event struct {
 
 // Platform is the shop, asked for its own orderings.
 type Platform struct {
-	Kind    string `yaml:"kind" oneof:"none http vtex vtex-search shopify nuvemshop woocommerce magento wake tray vendure medusa" doc:"the shop's platform: a preset, or http for any that answers JSON"`
+	Kind    string `yaml:"kind" oneof:"none http magento medusa nuvemshop shopify tray vendure vtex vtex-is wake woocommerce" doc:"the shop's platform: a preset, or http for any that answers JSON"`
 	Source  `yaml:",inline"`
-	Headers Headers       `yaml:"headers" doc:"sent with every call; a value file:/path is read from that file"`
 	Similar Source        `yaml:"similar"`
 	Shelf   Source        `yaml:"shelf"`
+	File    string        `yaml:"file" doc:"JSON file of lists by category:27, similar:p1 and shelf, for what the platform has not given"`
+	Headers Headers       `yaml:"headers" doc:"sent with every call; a value file:/path is read from that file"`
+	Vars    Vars          `yaml:"vars" doc:"the preset's variables, such as account or base; a value file:/path is read from that file"`
 	Refresh time.Duration `yaml:"refresh" min:"1s" doc:"age at which a list's snapshot is fetched again in the background"`
 	Timeout time.Duration `yaml:"timeout" min:"1ms" doc:"longest one platform call may take"`
-	Pages   int           `yaml:"pages" min:"1" doc:"how many pages of a list are read at most"`
+	Pages   int           `yaml:"pages" doc:"how many pages of a list are read at most; 0 = as the preset says"`
 	Rate    float64       `yaml:"rate" doc:"platform calls per second, per pod; 0 = the preset's quota, none for http"`
 	Daily   int           `yaml:"daily" doc:"platform calls per day, per pod; 0 = the preset's quota, none for http"`
+
+	Insecure bool `yaml:"insecure" doc:"allow headers and variables over plain http to an address other than loopback"`
 }
 
 // Source is one list of the platform.
 type Source struct {
-	URL Address `yaml:"url" doc:"template of the list's address, {id} = the escaped data.id; for a preset the shop's address"`
-	IDs string  `yaml:"ids" doc:"gjson path of the product ids in the answer; empty for a preset's own"`
+	URL Address `yaml:"url" doc:"template of the list's address, {id} = the escaped data.id; empty = the preset's own, with http none"`
+	IDs string  `yaml:"ids" doc:"gjson path of the product ids in the answer; empty = the preset's own"`
 }
 
 // Catalog is the product feed the shop publishes.
 type Catalog struct {
 	URL     Address       `yaml:"url" doc:"address of the product feed; this or catalog.file, empty = no catalogue"`
 	File    string        `yaml:"file" doc:"path of the product feed"`
+	Headers Headers       `yaml:"headers" doc:"sent when the feed is fetched, to no other host; a value file:/path is read from that file"`
 	Format  string        `yaml:"format" oneof:"auto rss tsv csv ndjson" doc:"form of the feed; auto looks at its first bytes"`
 	Refresh time.Duration `yaml:"refresh" min:"1s" doc:"how often the feed is looked at for a change"`
-	Columns Columns       `yaml:"columns"`
-}
+	Columns Columns       `yaml:"columns" doc:"names of the feed's columns where they are not Google's: {id: sku, price: preco}"`
 
-// Columns name the feed's fields where they differ from Google Merchant Center's.
-type Columns struct {
-	ID           string `yaml:"id" doc:"column of the product id"`
-	Group        string `yaml:"group" doc:"column of the id that a product's variants share"`
-	Price        string `yaml:"price" doc:"column of the price"`
-	SalePrice    string `yaml:"sale_price" doc:"column of the discounted price"`
-	Availability string `yaml:"availability" doc:"column of the availability"`
-	Quantity     string `yaml:"quantity" doc:"column of the units in stock"`
-	Sizes        string `yaml:"sizes" doc:"column of the sizes in stock"`
-	Category     string `yaml:"category" doc:"column of the category"`
+	MaxProducts int           `yaml:"max_products" min:"1" doc:"bound of the products held, about 120 bytes each"`
+	AllowShrink bool          `yaml:"allow_shrink" doc:"accept a feed with less than half the products of the one before; otherwise it counts as cut short"`
+	StockLife   time.Duration `yaml:"stock_life" min:"1m" doc:"how long a pushed stock level counts for more than the feed"`
 }
 
 // Rules repeat the vendor's recommendation settings, one set for each kind of list.
@@ -184,10 +181,11 @@ type Rules struct {
 
 // Rule filters and orders native lists by what the catalogue knows of their products.
 type Rule struct {
-	Discount    string  `yaml:"discount" oneof:"all only without" doc:"products on sale: all, only with, only without a discount"`
+	Discount    string  `yaml:"discount" oneof:"all with without" doc:"keep all products, only those with or only those without a discount"`
 	PriceMin    float64 `yaml:"price_min" doc:"leave out cheaper products, in the feed's currency; 0 = no bound"`
 	PriceMax    float64 `yaml:"price_max" doc:"leave out dearer products; 0 = no bound"`
-	LowStock    int     `yaml:"low_stock" doc:"leave out products with this many units or fewer; 0 = only those sold out"`
+	PriceAbove  float64 `yaml:"price_above" doc:"keep only what costs more than this, instead of a range; 0 = no bound"`
+	LowStock    int     `yaml:"low_stock" doc:"leave out products with this many units or fewer; 0 = off"`
 	FullSizeRun bool    `yaml:"full_size_run" doc:"products with a complete size grid first, the order otherwise kept"`
 }
 
@@ -256,15 +254,12 @@ func Default() Config {
 			Kind:    "none",
 			Refresh: 5 * time.Minute,
 			Timeout: 2 * time.Second,
-			Pages:   4,
 		},
 		Catalog: Catalog{
-			Format:  "auto",
-			Refresh: 5 * time.Minute,
-			Columns: Columns{
-				ID: "id", Group: "item_group_id", Price: "price", SalePrice: "sale_price",
-				Availability: "availability", Quantity: "quantity", Sizes: "size", Category: "product_type",
-			},
+			Format:      "auto",
+			Refresh:     5 * time.Minute,
+			MaxProducts: 500_000,
+			StockLife:   24 * time.Hour,
 		},
 		Profile: Profile{
 			Enabled:     true,

@@ -130,11 +130,11 @@ func (r *reader) value(path string, line int, node *yaml.Node) {
 	r.assignments = append(r.assignments, assignment{path: path, text: text, where: r.where(path, line), line: line})
 }
 
-// textOf gives a value in the notation of variables and flags: a list with commas, headers
-// one a line.
+// textOf gives a value in the notation of variables and flags: a list with commas, pairs of
+// name and value one a line.
 func textOf(place any, node *yaml.Node) (string, error) {
 	_, list := place.(*[]string)
-	_, headers := place.(*Headers)
+	pairs := isPairs(place)
 	switch {
 	case null(node):
 		return "", errors.New("has no value: write one, or leave the key out")
@@ -142,11 +142,11 @@ func textOf(place any, node *yaml.Node) (string, error) {
 		return node.Value, nil
 	case list && node.Kind == yaml.SequenceNode:
 		return join(node.Content, []string{","})
-	case headers && node.Kind == yaml.MappingNode:
+	case pairs && node.Kind == yaml.MappingNode:
 		return join(node.Content, []string{":", "\n"})
 	default:
 		return "", errors.New("must be a single value" + map[bool]string{true: " or a list"}[list] +
-			map[bool]string{true: " or names with values"}[headers])
+			map[bool]string{true: " or names with values"}[pairs])
 	}
 }
 

@@ -196,7 +196,7 @@ func (k key) schema() map[string]any {
 		s["maximum"] = 0 // only zero needs no unit
 	case *[]string:
 		s["type"], s["items"] = "array", map[string]any{"type": "string"}
-	case *Headers:
+	case *Headers, *Vars, *Columns:
 		s["type"], s["additionalProperties"] = "object", map[string]any{"type": "string"}
 	default:
 		s["type"] = "string"

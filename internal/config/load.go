@@ -47,7 +47,12 @@ func (e *InvalidError) Error() string {
 // All mistakes are reported together, as an *InvalidError; the error is [flag.ErrHelp] if
 // args ask for help. The warnings are about what does no harm, and hold no secret. readFile
 // is os.ReadFile, or one that bounds what it reads, as [ReadFile] does.
-func Load(args, environ []string, readFile func(name string) ([]byte, error)) (Config, []string, error) {
+//
+// The parts are what the packages that use the values have to say about them. The errors
+// they return, joined, begin with the key that has to change: "platform.ids: is required".
+func Load(
+	args, environ []string, readFile func(name string) ([]byte, error), parts ...func(Config) error,
+) (Config, []string, error) {
 	c := Default()
 	variables := variables(environ)
 	if state := variables["XDG_STATE_HOME"]; filepath.IsAbs(state) { // else to be ignored, says its specification
@@ -71,7 +76,10 @@ func Load(args, environ []string, readFile func(name string) ([]byte, error)) (C
 	l.apply()
 
 	if !l.incomplete {
-		l.validate(&c)
+		l.blame(c.Validate())
+		for _, part := range parts {
+			l.blame(part(c))
+		}
 	}
 	if len(l.mistakes) > 0 {
 		slices.SortStableFunc(l.mistakes, byPlace)
@@ -112,23 +120,53 @@ func (l *layers) apply() []Mistake {
 	return mistakes
 }
 
-// validate adds what is wrong with c as a whole, at the place where the value was
-// assigned. A key that could not be read is not blamed a second time.
-func (l *layers) validate(c *Config) {
-	invalid, ok := errors.AsType[*InvalidError](c.Validate())
-	if !ok {
-		return
+// blame adds what is wrong with the configuration as a whole, at the place where the
+// value was assigned. A key that is known to be wrong is not blamed a second time.
+func (l *layers) blame(err error) {
+	known := map[string]bool{}
+	for _, m := range l.mistakes {
+		known[m.Key] = m.Key != ""
 	}
-	for _, m := range invalid.Mistakes {
-		if slices.ContainsFunc(l.mistakes, func(known Mistake) bool { return known.Key == m.Key }) {
+	for _, m := range mistakes(err) {
+		if known[m.Key] {
 			continue
 		}
+		key := m.Key
+		for !l.is(key) && strings.Contains(key, ".") { // platform.vars.account is part of platform.vars
+			key = key[:strings.LastIndexByte(key, '.')]
+		}
 		for _, a := range l.assignments { // the last one is what counts
-			if a.path == m.Key {
-				m.Where, m.Line = a.where, a.line
+			if a.path == key {
+				m.Where, m.Line = a.where+strings.TrimPrefix(m.Key, key), a.line
 			}
 		}
 		l.mistakes = append(l.mistakes, m)
+	}
+}
+
+func (l *layers) is(path string) bool {
+	return slices.ContainsFunc(l.keys, func(k key) bool { return k.path == path })
+}
+
+// mistakes takes joined errors apart. What a part says begins with a key.
+func mistakes(err error) []Mistake {
+	switch err := err.(type) { //nolint:errorlint // takes the chain apart itself
+	case nil:
+		return nil
+	case *InvalidError:
+		return err.Mistakes
+	case interface{ Unwrap() []error }:
+		var all []Mistake
+		for _, one := range err.Unwrap() {
+			all = append(all, mistakes(one)...)
+		}
+		return all
+	default:
+		key, problem, found := strings.Cut(err.Error(), ": ")
+		if !found {
+			return []Mistake{{Where: "configuration", Problem: err.Error()}}
+		}
+		return []Mistake{{Key: key, Problem: problem}}
 	}
 }
 

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -98,10 +99,12 @@ events: {shopTheLook: {mode: on}, customShelf: {mode: native}} # a boolean to ma
 cache: {memory: 1048577, fresh: 1h30m}
 outbox: {max_bytes: 3GiB, park_after: 0}
 holdout: {percent: 12.5}
+catalog: {columns: {price: preço de venda}}
 profile: {enabled: false}
 security: {allowed_hosts: [shop.local, "shop.local:8377"], allowed_origins: "https://a.example, https://b.example:8443"}
 platform:
   headers: {x-key: "a: b", Accept: file:/run/x}
+  vars: {account: loja}
   similar: &empty
   shelf: *empty
 `
@@ -120,6 +123,8 @@ platform:
 		{"a boolean", c.Profile.Enabled, false},
 		{"a boolean flag without a value", c.Upstream.Insecure, true},
 		{"a header with a colon in its value", c.Platform.Headers["X-Key"].Reveal(), "a: b"},
+		{"a variable", c.Platform.Vars.Reveal()["account"], "loja"},
+		{"a column", c.Catalog.Columns["price"], "preço de venda"},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s: got %v, want %v", check.what, check.got, check.want)
@@ -173,7 +178,7 @@ upstream: {rate: .inf, max_in_flight: 0x10}
 ---
 b: a
 `
-	_, _, err := load(file, []string{"VITRINE_PROFILE_ENABLED=maybe", "VITRINE_REDIS_BUDGET=5"},
+	_, _, err := load(file, []string{"VITRINE_PROFILE_ENABLED=maybe", "VITRINE_REDIS_BUDGET=5", "VITRINE_CATALOG_FORMAT=pdf"},
 		"--holdout.percent", "101", "--outbox.fsync=never", "extra")
 	want := strings.TrimSpace(`
 vitrine.yaml:1: listen: got "8377", want host:port or :port
@@ -187,7 +192,7 @@ vitrine.yaml:10: events.productview: unknown key
 vitrine.yaml:12: events.customShelf.mode: got "maybe", want one of on, native, shadow
 vitrine.yaml:13: events.customShelf.cache.empty: got "-3s", want a duration with a unit, not negative, such as 300ms, 5s, 30m or 6h
 vitrine.yaml:15: redis.url: address 1 must be host:port; special characters in credentials are percent-encoded
-vitrine.yaml:16: platform.headers: header X-A is given twice
+vitrine.yaml:16: platform.headers: X-A is given twice
 vitrine.yaml:18: log.level: has no value: write one, or leave the key out
 vitrine.yaml:19: security: must be a group of keys
 vitrine.yaml:20: upstream.rate: got ".inf", want a number, not negative
@@ -197,9 +202,9 @@ command line: unexpected argument "extra"
 VITRINE_REDIS_BUDGET: got "5", want a duration with a unit, not negative, such as 300ms, 5s, 30m or 6h
 VITRINE_PROFILE_ENABLED: got "maybe", want true or false
 --outbox.fsync: got "never", want one of group, always
+VITRINE_CATALOG_FORMAT: got "pdf", want one of auto, rss, tsv, csv, ndjson
 --holdout.percent: got 101, want at most 100
 upstream.token: set it or upstream.token_file: one is required
-platform.ids: is required where platform.kind is http and there is a url
 `)
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%v", err, want)
@@ -288,5 +293,30 @@ func TestHelpIsNoMistake(t *testing.T) {
 		if !strings.Contains(usage.String(), want) {
 			t.Errorf("usage: got none of %q", want)
 		}
+	}
+}
+
+// What a part says of its values is reported like our own mistakes, where they were made.
+func TestPartsHaveTheirSay(t *testing.T) {
+	t.Parallel()
+	const file = "platform:\n  kind: vtex\n  vars: {a: b}\nbudget: x\n"
+	read := func(string) ([]byte, error) { return []byte(file), nil }
+	_, _, err := config.Load([]string{"--config=f", "--upstream.token=t"}, nil, read,
+		func(c config.Config) error {
+			return errors.Join(
+				errors.New("platform.vars.account: is required with kind "+c.Platform.Kind),
+				fmt.Errorf("more: %w", errors.Join(errors.New("of it"))),
+				errors.New("budget: is known to be wrong"))
+		},
+		func(config.Config) error { return nil },
+		func(config.Config) error { return errors.New("it will not do") })
+	want := strings.TrimSpace(`
+f:3: platform.vars.account: is required with kind vtex
+f:4: budget: got "x", want a duration with a unit, not negative, such as 300ms, 5s, 30m or 6h
+more: of it
+configuration: it will not do
+`)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
 }

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -98,36 +96,42 @@ func namedLikeSecret(name string) bool {
 // a file: "file:/run/secrets/token".
 type Headers map[string]Secret
 
-// fileValue marks a header's value that is to be read from a file.
-const fileValue = "file:"
+// Reveal returns the headers with their values.
+func (h Headers) Reveal() map[string]string { return reveal(h) }
 
-// parseHeaders reads lines of "Name: value".
-func parseHeaders(text string) (Headers, error) {
-	headers := Headers{}
-	for line := range strings.Lines(text) {
-		name, value, found := strings.Cut(strings.TrimSpace(line), ":")
-		value = strings.TrimSpace(value)
-		switch canonical := textproto.CanonicalMIMEHeaderKey(name); {
-		case !found || !headerName(name):
-			return nil, errors.New("must be lines of Name: value")
-		case value == "":
-			return nil, fmt.Errorf("header %s has no value", canonical)
-		case strings.ContainsFunc(value, unprintable):
-			return nil, fmt.Errorf("header %s has a control or invisible character in it", canonical)
-		case headers[canonical] != Secret{}:
-			return nil, fmt.Errorf("header %s is given twice", canonical)
-		default:
-			headers[canonical] = NewSecret(value)
+// Vars are the variables of a platform's preset. Those named like a secret are shown
+// masked, unless they name a file.
+type Vars map[string]Secret
+
+// Reveal returns the variables with their values.
+func (v Vars) Reveal() map[string]string { return reveal(v) }
+
+func reveal(secrets map[string]Secret) map[string]string {
+	values := make(map[string]string, len(secrets))
+	for name, value := range secrets {
+		values[name] = value.Reveal()
+	}
+	return values
+}
+
+func conceal(values map[string]string) map[string]Secret {
+	secrets := make(map[string]Secret, len(values))
+	for name, value := range values {
+		secrets[name] = NewSecret(value)
+	}
+	return secrets
+}
+
+// shownValues gives the values as they may be shown: those that hide says, masked.
+func shownValues(secrets map[string]Secret, hide func(name string) bool) map[string]string {
+	values := reveal(secrets)
+	for name, value := range values {
+		if !strings.HasPrefix(value, fileValue) && hide(name) {
+			values[name] = secrets[name].String()
 		}
 	}
-	return headers, nil
+	return values
 }
 
-// headerName reports whether name is a token of RFC 9110, section 5.6.2.
-func headerName(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
-		digit := '0' <= r && r <= '9'
-		return !letter && !digit && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	})
-}
+// fileValue marks a value that is to be read from a file.
+const fileValue = "file:"

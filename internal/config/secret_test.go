@@ -20,6 +20,7 @@ platform:
   url: https://shop/{id}?access_token=hush&sort=price
   ids: "#.id"
   headers: {Authorization: Bearer hush, X-File: file:/run/secret}
+  vars: {token: hush, account: shop}
 catalog: {url: "https://user:hush@feeds/feed.xml?sig=hush"}
 `, nil, "--upstream.token=hush")
 
@@ -48,7 +49,7 @@ catalog: {url: "https://user:hush@feeds/feed.xml?sig=hush"}
 		"url: https://shop/{id}?access_token=******&sort=price\n",
 		"Authorization: '******'\n", "X-File: file:/run/secret\n",
 		"url: https://******@feeds/feed.xml?sig=******\n",
-		"token: '******'\n",
+		"  token: '******'\n", "    account: shop\n    token: '******'\n",
 	} {
 		if got := shown["Masked"]; !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant it to hold %q", got, want)
@@ -70,6 +71,7 @@ func TestMistakesHoldNoSecret(t *testing.T) {
 		{"--redis.url=redis://u:hush,@h:6379"},
 		{"--platform.kind=none", "--platform.url=https://u:hush?@h"},
 		{"--platform.headers=Authorization hush"},
+		{"--platform.vars=hush"},
 		{"--platform.headers=Authorization: hush\nAuthorization: hush"},
 		{"--catalog.url=https://u:hush@@h"},
 	} {

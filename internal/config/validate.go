@@ -155,24 +155,18 @@ func (v *validator) upstream() {
 		"must be printable ASCII without spaces")
 }
 
+// platform leaves it to the platform's own package what each kind needs.
 func (v *validator) platform() {
 	p := v.Platform
-	lists := []struct {
+	for _, list := range []struct {
 		path string
 		Source
-	}{{"platform", p.Source}, {"platform.similar", p.Similar}, {"platform.shelf", p.Shelf}}
-	urls := 0
-	for _, list := range lists {
-		path := list.path + ".url"
-		if list.URL == "" {
-			continue
+	}{{"platform.url", p.Source}, {"platform.similar.url", p.Similar}, {"platform.shelf.url", p.Shelf}} {
+		if list.URL != "" {
+			v.report(list.path, urlProblem(list.URL))
+			v.check(p.Kind != "none", list.path, "is set, but platform.kind is none")
 		}
-		urls++
-		v.report(path, urlProblem(list.URL))
-		v.check(p.Kind != "none", path, "is set, but platform.kind is none")
-		v.check(p.Kind != "http" || list.IDs != "", list.path+".ids", "is required where platform.kind is http and there is a url")
 	}
-	v.check(p.Kind != "http" || urls > 0, "platform.kind", "is http, which needs platform.url, platform.similar.url or platform.shelf.url")
 }
 
 func (v *validator) catalog() {
@@ -193,6 +187,8 @@ func (v *validator) rules() {
 		{"rules.look", v.Rules.Look},
 		{"rules.shelf", v.Rules.Shelf},
 	} {
+		v.check(list.PriceAbove == 0 || list.PriceMin == 0 && list.PriceMax == 0, list.path+".price_above",
+			"excludes price_min and price_max")
 		v.check(list.PriceMax == 0 || list.PriceMin <= list.PriceMax, list.path+".price_max", "is below price_min")
 	}
 }

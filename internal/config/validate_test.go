@@ -65,23 +65,13 @@ func TestValidate(t *testing.T) {
 		{"a platform", func(c *config.Config) {
 			c.Platform.Kind, c.Platform.URL, c.Platform.IDs = "http", "http://shop/{id}?take=24", "#.id"
 		}, ""},
-		{"similar products alone", func(c *config.Config) {
-			c.Platform.Kind = "http"
-			c.Platform.Similar = config.Source{URL: "http://shop/{id}", IDs: "#.id"}
-		}, ""},
-		{"http without a URL", func(c *config.Config) { c.Platform.Kind = "http" }, "platform.kind"},
-		{"http without a path", func(c *config.Config) {
-			c.Platform.Kind, c.Platform.URL = "http", "http://shop/{id}"
-		}, "platform.ids"},
-		{"a preset without a path", func(c *config.Config) {
-			c.Platform.Kind, c.Platform.URL = "vendure", "http://shop"
-		}, ""},
 		{"no such preset", func(c *config.Config) { c.Platform.Kind = "oscommerce" }, "platform.kind"},
 		{"a URL for no platform", func(c *config.Config) { c.Platform.Shelf.URL = "http://shop" }, "platform.shelf.url"},
 
 		{"two feeds", func(c *config.Config) { c.Catalog.URL, c.Catalog.File = "https://shop/feed", "f" }, "catalog.url"},
 		{"a feed behind a password", func(c *config.Config) { c.Catalog.URL = "https://u:p@shop/feed" }, ""},
 		{"a price range inside out", func(c *config.Config) { c.Rules.Look.PriceMin, c.Rules.Look.PriceMax = 2, 1 }, "rules.look.price_max"},
+		{"a price range twice", func(c *config.Config) { c.Rules.Look.PriceMin, c.Rules.Look.PriceAbove = 1, 2 }, "rules.look.price_above"},
 		{"a price from below", func(c *config.Config) { c.Rules.Look.PriceMin = 2 }, ""},
 		{"more than everybody", func(c *config.Config) { c.Holdout.Percent = 100.5 }, "holdout.percent"},
 		{"an origin with a path", func(c *config.Config) { c.Security.AllowedOrigins = []string{"https://a/"} }, "security.allowed_origins"},

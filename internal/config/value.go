@@ -54,7 +54,7 @@ func set(place any, text string) error {
 	if !utf8.ValidString(text) {
 		return errors.New("is not valid UTF-8")
 	}
-	if _, lines := place.(*Headers); !lines && strings.ContainsFunc(text, unprintable) {
+	if !isPairs(place) && strings.ContainsFunc(text, unprintable) {
 		return errors.New("has a control or invisible character in it")
 	}
 	var err error
@@ -67,6 +67,10 @@ func set(place any, text string) error {
 		*place = Address(text)
 	case *Headers:
 		err = assign(place)(parseHeaders(text))
+	case *Vars:
+		err = assign(place)(parseVars(text))
+	case *Columns:
+		err = assign(place)(parseColumns(text))
 	case *[]string:
 		*place = splitList(text)
 	case *Size:
@@ -167,14 +171,11 @@ func shown(place any) any {
 	case *Address:
 		return place.String()
 	case *Headers:
-		headers := map[string]string{}
-		for name, value := range *place {
-			headers[name] = value.String()
-			if strings.HasPrefix(value.Reveal(), fileValue) {
-				headers[name] = value.Reveal()
-			}
-		}
-		return headers
+		return shownValues(*place, func(string) bool { return true })
+	case *Vars:
+		return shownValues(*place, namedLikeSecret)
+	case *Columns:
+		return map[string]string(*place)
 	case *[]string:
 		return append([]string{}, *place...) // never null
 	case *string:
