@@ -70,7 +70,7 @@ func New(o Options) (*Breaker, error) {
 	b := &Breaker{opt: o.withRand(), generation: 1}
 	b.counter = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          o.Name,
-		MaxRequests:   uint32(o.Successes),
+		MaxRequests:   o.Successes,
 		Interval:      o.Window,
 		BucketPeriod:  o.BucketPeriod,
 		Timeout:       time.Nanosecond, // openUntil decides; counter only has to agree when it is over

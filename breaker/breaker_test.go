@@ -312,7 +312,7 @@ func TestOpenTimeGrows(t *testing.T) {
 			for _, full := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
 				half := time.Duration(full) * time.Second / 2
 				want := half + time.Duration(jitter*float64(half))
-				if got := b.Snapshot().OpenUntil.Sub(time.Now()); got != want {
+				if got := time.Until(b.Snapshot().OpenUntil); got != want {
 					t.Errorf("jitter %g, open for: got %s, want %s", jitter, got, want)
 				}
 				time.Sleep(want)
@@ -335,7 +335,7 @@ func TestOnlyALastingRecoveryEndsTheGrowth(t *testing.T) {
 			call(t, b, breaker.Success, 3)
 			time.Sleep(c.closed)
 			trip(t, b)
-			if got := b.Snapshot().OpenUntil.Sub(time.Now()); got != c.want {
+			if got := time.Until(b.Snapshot().OpenUntil); got != c.want {
 				t.Errorf("closed for %s, then open for: got %s, want %s", c.closed, got, c.want)
 			}
 		})

@@ -49,7 +49,7 @@ type Options struct {
 
 	// Successes is how many probes, one after the other, must succeed to close the breaker
 	// (3).
-	Successes int
+	Successes uint32
 
 	// ProbeTimeout is when a probe that has not reported counts as failed (5 s). It should
 	// be longer than the longest call.

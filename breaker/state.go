@@ -49,7 +49,7 @@ const (
 )
 
 // Refused is the error of a call that was not admitted.
-type Refused struct {
+type Refused struct { //nolint:errname // reads as a word: errors.As(err, &refused)
 	// Reason is why.
 	Reason Refusal
 	// Until is the earliest time at which to ask again; zero if only an operator can change

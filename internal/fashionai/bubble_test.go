@@ -216,7 +216,7 @@ func TestAddresses(t *testing.T) {
 		c := client(t, "http://api.example", timeout(2*time.Second), func(o *fashionai.Options) {
 			o.DialTimeout = time.Second
 			o.Lookup = dns.lookup
-			o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			o.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
 				dialled = append(dialled, address)
 				if address == dead {
 					<-ctx.Done()

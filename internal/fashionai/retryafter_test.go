@@ -28,7 +28,14 @@ func TestParseRetryAfter(t *testing.T) {
 		{"Sat Nov 21 12:00:05 2026", 5 * time.Second},
 		{"Sat, 21 Nov 2026 11:00:00 GMT", 100 * time.Millisecond},
 		{"Sun, 22 Nov 2026 12:00:00 GMT", time.Minute},
-		{"", 0}, {"-1", 0}, {"+1", 0}, {"1.5", 0}, {"1e3", 0}, {"soon", 0}, {"5 s", 0}, {"１", 0},
+		{"", 0},
+		{"-1", 0},
+		{"+1", 0},
+		{"1.5", 0},
+		{"1e3", 0},
+		{"soon", 0},
+		{"5 s", 0},
+		{"１", 0},
 		{"2026-11-21T12:00:05Z", 0},
 	} {
 		got, ok := fashionai.ParseRetryAfter(c.value, now)
