@@ -197,6 +197,21 @@ func FuzzDamage(f *testing.F) {
 	})
 }
 
+func (s sample) isMark(segment, at int) bool {
+	return slices.ContainsFunc(s.records[segment], func(r kept) bool {
+		mark := int(r.at.Offset) + journal.MarkAt
+		return mark <= at && at < mark+4
+	})
+}
+
+func everyByte() []byte {
+	var all [256]byte
+	for i := range all {
+		all[i] = byte(i)
+	}
+	return all[:]
+}
+
 // middle is the offset of a record with others around it.
 func (s sample) middle(segment int) uint16 {
 	return uint16(s.records[segment][2].at.Offset)
@@ -228,7 +243,11 @@ func TestEveryByte(t *testing.T) {
 		}
 	}
 	for at, was := range content {
-		for _, changed := range []byte{was ^ 1, ^was, 0} {
+		changes := []byte{was ^ 1, ^was, 0}
+		if s.isMark(segment, at) {
+			changes = everyByte()
+		}
+		for _, changed := range changes {
 			if _, err := f.WriteAt([]byte{changed}, int64(at)); err != nil {
 				t.Fatal(err)
 			}

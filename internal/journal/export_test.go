@@ -42,3 +42,13 @@ func (j *Journal) Maintain() error {
 func (j *Journal) Capacity(n int) int {
 	return int(j.options.SegmentBytes-headerSize) / frameSize(n)
 }
+
+// Examine is how Inspect judges a segment, given what one reading after the other returns.
+func Examine(sequence uint32, readings ...[]byte) (records int, wrong bool) {
+	found, _ := examine(sequence, func() ([]byte, error) {
+		data := readings[0]
+		readings = readings[1:]
+		return data, nil
+	})
+	return found.records, found.rest != nothing
+}

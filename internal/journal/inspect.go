@@ -61,19 +61,11 @@ func inspectSegment(path string, e entry, buffer []byte) (SegmentReport, []byte,
 	if err != nil {
 		return SegmentReport{}, buffer, err
 	}
-	size := min(info.Size(), maxSegmentBytes)
-	buffer, err = readAll(f, size, buffer)
-	found := scanSegment(buffer, e.sequence)
-	if err == nil && found.rest != nothing {
-		// A live journal may have appended while we read: the place of a record as it was before,
-		// what came behind it as it was after. Then the record is there by now.
-		buffer, err = readAll(f, size, buffer)
-		again := scanSegment(buffer, e.sequence)
-		if again.end > found.end {
-			again.rest = nothing
-		}
-		found = again
-	}
+	found, err := examine(e.sequence, func() ([]byte, error) {
+		var err error
+		buffer, err = readAll(f, min(info.Size(), maxSegmentBytes), buffer)
+		return buffer, err
+	})
 	s := SegmentReport{
 		Name:    e.name,
 		Bytes:   info.Size(),
@@ -86,4 +78,21 @@ func inspectSegment(path string, e entry, buffer []byte) (SegmentReport, []byte,
 		s.Oldest, s.Newest = time.Unix(0, found.oldest), time.Unix(0, found.newest)
 	}
 	return s, buffer, nil
+}
+
+// examine scans what read returns. A live journal may append during a reading, which then shows the
+// place of a record as it was before, and what came behind it as it was after; so a file that does not
+// look right is read again. Records that have come to light meanwhile explain what looked wrong.
+func examine(sequence uint32, read func() ([]byte, error)) (scan, error) {
+	data, err := read()
+	first := scanSegment(data, sequence)
+	if err != nil || first.rest == nothing {
+		return first, err
+	}
+	data, err = read()
+	second := scanSegment(data, sequence)
+	if second.end > first.end {
+		second.rest = nothing
+	}
+	return second, err
 }

@@ -130,36 +130,22 @@ func (j *Journal) dirty() bool {
 	return slices.ContainsFunc(j.segments, func(s *segment) bool { return s.dirty })
 }
 
-// sync makes everything stored so far survive a power cut.
-func (j *Journal) sync() error {
-	j.syncing.Lock()
-	defer j.syncing.Unlock()
-	return j.syncGroup()
-}
-
-// commit returns when the records of s up to end are synced. The first to come syncs for all that wait.
+// commit returns when the records of s up to end are synced. Whoever comes while another syncs waits, and
+// then finds its record unsynced and syncs for all that wait, or finds nothing left to do.
 func (j *Journal) commit(s *segment, end uint32) error {
-	j.syncing.Lock()
-	defer j.syncing.Unlock()
-	synced, broken := j.synced(s)
-	if synced < end && broken == nil {
-		_ = j.syncGroup() // what it says about s follows
-		synced, broken = j.synced(s)
-	}
-	if synced < end {
-		return fmt.Errorf("syncing segment %d: %w", s.sequence, broken)
+	_ = j.sync() // what it says about s follows
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s.synced < end {
+		return fmt.Errorf("record not synced: %w", s.broken)
 	}
 	return nil
 }
 
-func (j *Journal) synced(s *segment) (end uint32, broken error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return s.synced, s.broken
-}
-
-// syncGroup syncs each segment that holds something new. It needs j.syncing.
-func (j *Journal) syncGroup() error {
+// sync makes everything stored so far survive a power cut.
+func (j *Journal) sync() error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
 	type extent struct {
 		*segment
 		tail uint32
