@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/fallback/platform"
 	"vitrine/internal/config"
 )
 
@@ -97,5 +98,18 @@ func TestZeroConfigReportsEverything(t *testing.T) {
 	err := config.Config{}.Validate()
 	if got, want := strings.Count(err.Error(), "\n"), 20; got < want {
 		t.Errorf("got %d lines, want at least %d:\n%v", got, want, err)
+	}
+}
+
+// The words of platform.kind are those the platform's package knows.
+func TestEveryPlatformCanBeNamed(t *testing.T) {
+	t.Parallel()
+	for _, kind := range platform.Kinds() {
+		c := config.Default()
+		c.Upstream.Token = config.NewSecret("token")
+		c.Platform.Kind = kind
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: got %v, want no mistake", kind, err)
+		}
 	}
 }
