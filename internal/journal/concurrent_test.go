@@ -110,17 +110,19 @@ func TestInspectBesideALiveJournal(t *testing.T) {
 	}
 }
 
-// The same, at the unhappiest moment: the second record is appended after its place was read, and the
-// third one before its own is.
+// The same, at the unhappiest moment: a record is appended after its place was read, and the next one
+// before its own is.
 func TestInspectDuringAnAppend(t *testing.T) {
 	s := newSample(t)
-	whole := s.content[0]
-	torn := bytes.Clone(whole)
-	clear(torn[s.records[0][1].at.Offset:][:4])
-	if records, wrong := journal.Examine(1, torn, whole); records != len(s.records[0]) || wrong {
-		t.Errorf("got %d records, wrong %v, want %d and nothing wrong", records, wrong, len(s.records[0]))
+	without := func(record int) []byte {
+		content := bytes.Clone(s.content[0])
+		clear(content[s.records[0][record].at.Offset:][:4])
+		return content
 	}
-	if records, wrong := journal.Examine(1, torn, torn); records != 1 || !wrong {
+	if records, wrong := journal.Examine(1, without(1), without(2)); records != 2 || wrong {
+		t.Errorf("got %d records, wrong %v, want 2 and nothing wrong", records, wrong)
+	}
+	if records, wrong := journal.Examine(1, without(1), without(1)); records != 1 || !wrong {
 		t.Errorf("got %d records, wrong %v for real damage, want 1 and true", records, wrong)
 	}
 }

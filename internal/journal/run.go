@@ -19,9 +19,10 @@ const retryAfter = time.Second
 func (j *Journal) Run(ctx context.Context) error {
 	var syncDue, retry <-chan time.Time
 	for {
-		retry = nil
-		if reclaimed, prepared := j.reclaim(), j.prepare(); !reclaimed || !prepared {
-			retry = time.After(retryAfter)
+		if retry == nil {
+			if reclaimed, prepared := j.reclaim(), j.prepare(); !reclaimed || !prepared {
+				retry = time.After(retryAfter) // and not before, however often it wakes
+			}
 		}
 		if syncDue == nil && j.dirty() {
 			syncDue = time.After(j.options.SyncEvery)
@@ -29,6 +30,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		select {
 		case <-j.wake:
 		case <-retry:
+			retry = nil
 		case <-syncDue:
 			syncDue = nil
 			_ = j.sync() // counted

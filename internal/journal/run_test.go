@@ -100,10 +100,12 @@ func TestDiskFailsAndComesBack(t *testing.T) {
 		}
 		checkPending(t, j, want) // readers unharmed
 		mustSettle(t, j, want[0].at)
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
 
 		failing.Lock()
-		if attempts > 6 {
-			t.Errorf("got %d attempts in 2.5 s, want about one a second", attempts)
+		if attempts != 3 {
+			t.Errorf("got %d attempts in 2.6 s, want 3, at 0, 1 and 2 s", attempts)
 		}
 		full = false
 		failing.Unlock()
