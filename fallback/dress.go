@@ -42,8 +42,8 @@ type Dressed struct {
 	// there were fewer than MinItems.
 	ToppedUp bool
 
-	// OutOfStock says that the list of Head had products, and that none was left
-	// because of those that are sold out.
+	// OutOfStock says that none of Head's products was left, or none of any list's,
+	// and that some of them are sold out.
 	OutOfStock bool
 }
 
@@ -121,9 +121,10 @@ func (t *Trace) slots(source reco.Source, ranking reco.Ranking) {
 
 // dressing is a list at work. It is used again and again.
 type dressing struct {
-	ids   []string
-	slots []reco.Source   // of each id
-	gone  map[string]Rule // ids that are not taken, beside those of a short Exclude
+	ids     []string
+	slots   []reco.Source   // of each id
+	gone    map[string]Rule // ids that are not taken, beside those of a short Exclude
+	soldOut int             // ids that were left out because they are
 }
 
 const (
@@ -136,8 +137,8 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 	if len(req.Exclude) > fewExcluded {
 		g.bar(req.Exclude, RuleExcluded)
 	}
-	soldOut := g.add(rules, job, job.Head)
-	dressed := Dressed{OutOfStock: soldOut > 0 && len(g.ids) == 0}
+	g.add(rules, job, job.Head)
+	dressed := Dressed{OutOfStock: g.soldOut > 0 && len(g.ids) == 0}
 	if req.Complete && job.Native != nil {
 		g.add(rules, job, Course{Ranking: job.Native(), Source: reco.FromNative})
 	}
@@ -147,6 +148,8 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 	dressed.ToppedUp = own > 0 && len(g.ids) > own
 	if len(g.ids) > 0 {
 		dressed.Source = g.slots[0]
+	} else {
+		dressed.OutOfStock = g.soldOut > 0
 	}
 	if dressed.Ranking = job.Head.Ranking; !g.is(dressed.Ranking) {
 		dressed.Ranking = reco.NewRanking(g.ids)
@@ -157,12 +160,13 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 	return dressed
 }
 
-// add appends what may be shown of a list, and says how many of it are sold out.
-func (g *dressing) add(rules *Rules, job *Job, c Course) (soldOut int) {
+// add appends what may be shown of a list.
+func (g *dressing) add(rules *Rules, job *Job, c Course) {
 	g.bar(g.ids, ruleRepeated)
 	req, start := job.Request, len(g.ids)
 	g.ids = c.Ranking.AppendIDs(g.ids)
 	list, soldOut := rules.Keep(req.Type, c.Source, job.At, g.ids[start:], job.Trace)
+	g.soldOut += soldOut
 	g.ids = g.ids[:start]
 	for _, id := range list {
 		switch rule := g.barred(req, id); rule {
@@ -174,7 +178,6 @@ func (g *dressing) add(rules *Rules, job *Job, c Course) (soldOut int) {
 			job.Trace.remove(id, c.Source, rule, "")
 		}
 	}
-	return soldOut
 }
 
 // topUp adds lower rungs until there are enough products, or no more rungs.
@@ -246,6 +249,6 @@ func (g *dressing) reset() bool {
 	}
 	clear(g.ids[:cap(g.ids)])
 	clear(g.gone)
-	g.ids, g.slots = g.ids[:0], g.slots[:0]
+	g.ids, g.slots, g.soldOut = g.ids[:0], g.slots[:0], 0
 	return true
 }

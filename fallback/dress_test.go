@@ -80,6 +80,14 @@ func TestDress(t *testing.T) {
 			"", fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
 		},
 		{
+			"a native list of which nothing is left", fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out"))},
+			"", fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
+		},
+		{
+			"no list but a native one", fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out a"))},
+			"a", fallback.Dressed{Source: reco.FromNative},
+		},
+		{
 			"nothing left, but for another reason", fallback.Job{Request: page(reco.Options{Exclude: []string{"a"}}), Head: api("a"), Next: rungs()},
 			"", fallback.Dressed{Source: reco.FromNone},
 		},
