@@ -291,6 +291,18 @@ func TestNothingSetAsideIsOverwritten(t *testing.T) {
 	}
 }
 
+// Somebody repaired a segment beside the one set aside: its records come once, from the repaired one.
+func TestARepairedSegmentGoesFirst(t *testing.T) {
+	s := newSample(t)
+	dir := s.write(t, 1, s.content[1])
+	aside := filepath.Join(dir, names[1]+".damaged")
+	if err := os.WriteFile(aside, s.content[1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(slices.Clone(s.records[1]), settledInSample)
+	checkPending(t, open(t, small(dir)), s.others(1, want))
+}
+
 func TestForeignFilesAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	foreign := []string{"1.seg", "00000000.seg", "00000001.seg.bak", "lost+found", "notes.txt"}
