@@ -20,7 +20,9 @@ func validateParts(c config.Config) error {
 	if c.Platform.Kind != "none" {
 		errs = append(errs, platformOptions(c).Validate())
 	}
-	errs = append(errs, underKey("catalog", catalogOptions(c).Validate()))
+	errs = append(errs,
+		underKey("catalog", catalogOptions(c).Validate()),
+		underKey("rules", ruleOptions(c.Rules).Validate()))
 	return errors.Join(errs...)
 }
 

@@ -2,9 +2,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 )
 
 // Exit codes.
@@ -15,22 +19,43 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-// run is main without the process, so that tests can call it.
-func run(args, environ []string, stdout, stderr io.Writer) int {
-	command := "help"
-	if len(args) > 0 {
+const usage = `usage: vitrine [command] [flags]
+
+  serve        run the sidecar until SIGTERM or SIGINT; the default
+  demo         everything on this machine with nothing installed
+  check        print the effective configuration, or all that is wrong with it
+  doctor       try Redis, the API, the token, the platform and the outbox; sends no event
+  outbox       show what an outbox folder holds
+  healthcheck  succeed if the running sidecar is alive
+  version      print version, commit and Go version
+
+Flags are those of the configuration: see vitrine check --help.
+`
+
+// run is main without the process, so that tests can call it. It returns the exit code.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	command := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		command, args = args[0], args[1:]
 	}
 	switch command {
+	case "serve":
+		return cmdServe(ctx, args, environ, stderr)
 	case "check":
 		return cmdCheck(args, environ, stdout, stderr)
 	case "version":
 		return cmdVersion(stdout)
+	case "help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
 	default:
-		fmt.Fprintln(stderr, "usage: vitrine check|version [flags]")
+		fmt.Fprintf(stderr, "vitrine: there is no command %q\n\n%s", command, usage)
 		return exitUsage
 	}
 }

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"vitrine/breaker"
+	"vitrine/internal/delivery"
+	"vitrine/internal/ops"
+	"vitrine/internal/redis"
+)
+
+// makeOps makes the probe and admin listeners' servers over everything below them.
+func (s *sidecar) makeOps() error {
+	version, commit := buildVersion()
+	sources := s.sources()
+	if err := s.metrics.Attach(sources); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	probe, err := ops.NewProbe(ops.ProbeOptions{
+		SelfCall: func(ctx context.Context) error { return s.proxy.SelfCall(ctx, s.data.Addr()) },
+		Ready:    s.dependencies(),
+		Metrics:  s.metrics.Handler(),
+		Log:      s.log,
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // it names the part
+	}
+	admin, err := ops.NewAdmin(ops.AdminOptions{
+		Metrics: s.metrics, Sources: sources, Version: version, Commit: commit,
+		Ready: s.dependencies(), LastErrors: s.seen.Last, Log: s.log,
+		Configuration: func() any { return string(s.conf.Masked()) },
+		EraseSession:  s.eraseSession, Hash: s.hashOf,
+		Outbox: s.showOutbox, Redrive: s.redrive,
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // it names the part
+	}
+	s.listeners = append(s.listeners,
+		part{"probe listener", func(ctx context.Context) error { return probe.Serve(ctx, s.probes) }},
+		part{"admin listener", func(ctx context.Context) error { return admin.Serve(ctx, s.admins) }})
+	return nil
+}
+
+func (s *sidecar) sources() ops.Sources {
+	o := ops.Sources{
+		Ledger: s.ledger,
+		Cache: func() (bytes, entries int64) {
+			stats := s.cache.Stats()
+			return stats.Bytes, stats.Entries
+		},
+		Breakers: []ops.Breaker{s.breakers.recommendation, s.breakers.platform, s.breakers.redis, s.breakers.profile},
+		Figures: []ops.Figure{
+			{Name: "vitrine_panics_total", Help: "Panics recovered while answering.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Panics) }},
+			{Name: "vitrine_refused_requests_total", Help: "Requests refused: malformed, foreign or too large.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Refused) }},
+			{Name: "vitrine_connections", Help: "Open connections to the data listener.", Value: func() float64 { return float64(s.proxy.Stats().Connections) }},
+			{Name: "vitrine_upstream_certificates_refused_total", Help: "Connections to the API given up because its certificate is not to be trusted.", Counter: true, Value: func() float64 { return float64(s.api.Stats().CertificatesRefused) }},
+		},
+	}
+	if s.journal != nil {
+		o.Journal = s.journalState
+	}
+	return o
+}
+
+// ledger translates delivery's ledger, which is of one instant, for the metrics.
+func (s *sidecar) ledger() ops.Ledger {
+	d := s.delivery.Stats()
+	return ops.Ledger{
+		Accepted: d.Accepted, Delivered: d.Delivered, Expired: d.Expired,
+		Parked: d.Parked, Deduplicated: d.Deduplicated, Pending: uint64(d.Pending), //nolint:gosec // a count
+		Dropped: ops.Dropped{
+			Full: d.Dropped[delivery.Full], DeadLetter: d.Dropped[delivery.DeadLetter], Disk: d.Dropped[delivery.Disk],
+		},
+		Retried: ops.Retried{
+			Unsent: d.Retried[delivery.Unsent], Ambiguous: d.Retried[delivery.Ambiguous],
+			HTTP: d.Retried[delivery.HTTP], StaleConnection: d.Retried[delivery.StaleConnection],
+		},
+		OldestPending: s.delivery.OldestAge(),
+	}
+}
+
+func (s *sidecar) journalState() ops.Journal {
+	j := s.journal.Stats()
+	return ops.Journal{
+		Bytes: j.Bytes, Segments: j.Segments, Damaged: j.Damaged, Away: j.Unavailable || j.Full,
+		Errors: j.PrepareErrors + j.SyncErrors + j.Faults,
+	}
+}
+
+// dependencies are what the sidecar can do without for a while.
+func (s *sidecar) dependencies() []ops.Dependency {
+	all := []ops.Dependency{{Name: "api", Check: byBreaker(s.breakers.recommendation)}}
+	if s.redis != nil {
+		all = append(all, ops.Dependency{Name: "redis", Check: func() (bool, string) {
+			if err := s.redis.Ready(); err != nil {
+				return false, err.Error()
+			}
+			return true, ""
+		}})
+	}
+	if s.natives != nil {
+		all = append(all, ops.Dependency{Name: "platform", Check: byBreaker(s.breakers.platform)})
+	}
+	return all
+}
+
+// byBreaker takes an upstream to be there while its breaker is closed.
+func byBreaker(b *breaker.Breaker) func() (bool, string) {
+	return func() (bool, string) {
+		now := b.Snapshot()
+		return now.State == breaker.Closed, now.Reason
+	}
+}
+
+// observeRedis counts what Redis was used for.
+func (s *sidecar) observeRedis(op redis.Op, outcome redis.Outcome, took time.Duration) {
+	s.metrics.ObserveRedis(string(op), string(outcome), took)
+}
+
+// eraseSession forgets a session everywhere.
+func (s *sidecar) eraseSession(ctx context.Context, session string) error {
+	s.delivery.Erase(session)
+	return s.cache.Erase(ctx, session) //nolint:wrapcheck // it says what is left
+}
+
+// maxShown bounds the dead letters an operator is shown at once.
+const maxShown = 100
+
+// outboxState is the undelivered events as GET /outbox shows them.
+type outboxState struct {
+	Where         string            `json:"where"`
+	Pending       int               `json:"pending"`
+	InFlight      int               `json:"inFlight"`
+	Waiting       int               `json:"waiting"`
+	OldestSeconds float64           `json:"oldestSeconds"`
+	MemoryBytes   int64             `json:"memoryBytes"`
+	Ledger        ops.Ledger        `json:"ledger"`
+	Journal       *ops.Journal      `json:"journal,omitempty"`
+	DeadLetters   int               `json:"deadLetters"`
+	Dead          []delivery.Letter `json:"dead"` // the first of them
+}
+
+func (s *sidecar) showOutbox(context.Context) (any, error) {
+	now := s.delivery.Stats()
+	state := outboxState{
+		Where: s.outbox, Pending: now.Pending, InFlight: now.InFlight, Waiting: now.Waiting,
+		OldestSeconds: s.delivery.OldestAge().Seconds(), MemoryBytes: now.MemoryBytes, Ledger: s.ledger(),
+	}
+	if s.journal != nil {
+		j := s.journalState()
+		state.Journal = &j
+	}
+	var err error
+	state.Dead, state.DeadLetters, err = s.delivery.DeadLetters(maxShown)
+	return state, errors.Join(err)
+}
+
+func (s *sidecar) redrive(context.Context) (int, error) {
+	return s.delivery.Redrive() //nolint:wrapcheck // it says what it does
+}
