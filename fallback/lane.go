@@ -51,10 +51,14 @@ func (n *Natives) drive(ctx context.Context, l *lane) {
 	}
 }
 
+// longestSleep bounds how long a lane that is held up does not look whether it still
+// is: an operator may close a breaker early.
+const longestSleep = time.Second
+
 // next waits for the entry to work on next. It is nil when ctx has ended.
 func (n *Natives) next(ctx context.Context, l *lane) *entry {
 	for {
-		wait := l.wait()
+		wait := min(l.wait(), longestSleep)
 		if wait <= 0 {
 			var e *entry
 			if e, wait = n.take(l); e != nil {
@@ -113,27 +117,26 @@ func (l *lane) removeLocked(i int) {
 // while it was worked on, nothing goes on for it any more.
 func (n *Natives) enqueueLocked(l *lane, e *entry) {
 	if e.position == nil {
-		n.endLocked(e)
+		e.moveLocked(nil)
 		return
 	}
 	if len(l.queue) >= n.opt.MaxQueue {
 		n.counts[outcomeRefused]++
-		n.endLocked(e)
+		e.moveLocked(nil)
 		return
 	}
-	if e.done == nil {
-		e.done = make(chan struct{})
-	}
-	e.lane = l
+	e.moveLocked(l)
 	l.queue = append(l.queue, e)
 	l.signal()
 }
 
-// endLocked says that nothing goes on for e any more, and wakes who waited for it.
-func (n *Natives) endLocked(e *entry) {
-	e.lane = nil
-	if e.done != nil {
-		close(e.done)
-		e.done = nil
+// moveLocked says what goes on for e from now on, nil for nothing, to whoever waits for it.
+func (e *entry) moveLocked(to *lane) {
+	if e.moved != nil {
+		close(e.moved)
+		e.moved = nil
+	}
+	if e.lane = to; to != nil {
+		e.moved = make(chan struct{})
 	}
 }

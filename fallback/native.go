@@ -198,19 +198,22 @@ func (a Asked) look() (reco.Ranking, time.Duration, bool) {
 	return ranking, found.age(time.Now()), !ranking.Empty()
 }
 
-// await waits until what goes on for e has ended, if that may be before the deadline.
+// await waits for e's first products, as long as what goes on for it may bring them
+// before the deadline.
 func (n *Natives) await(e *entry, deadline time.Time) {
-	n.mu.Lock()
-	under, done := e.lane, e.done
-	n.mu.Unlock()
-	left := time.Until(deadline)
-	if under == nil || left <= 0 || under.wait() >= left {
-		return
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
+	for {
+		n.mu.Lock()
+		under, moved, here := e.lane, e.moved, e.snapshot.usable()
+		n.mu.Unlock()
+		left := time.Until(deadline)
+		if here || under == nil || left <= 0 || under.wait() >= left {
+			return
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-moved:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 }

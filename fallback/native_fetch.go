@@ -65,7 +65,7 @@ func (n *Natives) adoptLocked(e *entry, found *snapshot) bool {
 // settleLocked ends an attempt that has brought a young snapshot.
 func (n *Natives) settleLocked(e *entry) {
 	e.failures, e.polls, e.asks, e.due = 0, 0, 0, time.Time{}
-	n.endLocked(e)
+	e.moveLocked(nil)
 }
 
 // fetch asks e's source, unless another pod does.
@@ -153,7 +153,7 @@ func (n *Natives) failed(e *entry, err error) {
 		e.failures++
 	}
 	e.polls = 0
-	n.endLocked(e)
+	e.moveLocked(nil)
 }
 
 // growing is from·2^step, at most to.

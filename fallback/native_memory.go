@@ -18,7 +18,7 @@ type entry struct {
 	failures int           // in a row
 	polls    int           // of Shared, in a row
 	lane     *lane         // where it waits or is worked on; nil = nothing goes on
-	done     chan struct{} // closed when nothing goes on any more; nil if lane is
+	moved    chan struct{} // closed when lane changes; nil if lane is
 	position *list.Element // in recent; nil = evicted
 }
 
@@ -84,7 +84,7 @@ func (n *Natives) evictLocked(now time.Time) {
 		if e.lane != nil {
 			if i := slices.Index(e.lane.queue, e); i >= 0 {
 				e.lane.removeLocked(i)
-				n.endLocked(e)
+				e.moveLocked(nil)
 			}
 		}
 	}
