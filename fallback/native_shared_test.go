@@ -200,6 +200,7 @@ func TestRubbishInShared(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				shared := newShared()
 				ask(start(t, fallback.NativeOptions{Platform: &shopFake{}, Shared: shared}), view("c"), budget)
+				synctest.Wait() // for its lease
 				shared.rewrite(change)
 				shop := &shopFake{ids: map[platform.Query][]string{{List: platform.Category, ID: "c"}: {"good"}}}
 				n := start(t, fallback.NativeOptions{Platform: shop, Shared: shared})
