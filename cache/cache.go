@@ -13,6 +13,7 @@ package cache
 import (
 	"context"
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,12 +32,14 @@ type Cache struct {
 
 	entries  *otter.Cache[uint64, *entry]   // by question
 	sessions *otter.Cache[uint64, *session] // by session
-	erased   *otter.Cache[sessionKey, instant]
+	erased   *otter.Cache[sessionKey, stamp]
 	tick     *coarse
 
 	ring  int           // runs of events a session keeps
 	lives atomic.Uint32 // session states made so far: their numbers
-	count counters
+
+	untold chan untold // sessions of which Redis must be told
+	count  counters
 }
 
 // instant is a time by the monotonic clock: how long after the cache's epoch it
@@ -73,10 +76,12 @@ func New(o Options) (*Cache, error) {
 	c := &Cache{
 		opt:   o,
 		seed:  maphash.MakeSeed(),
-		keys:  newKeyring([32]byte{}),
+		keys:  newKeyring(o.HashKey),
 		epoch: time.Now(),
 		tick:  &coarse{},
 		ring:  2 * o.longestMemory(),
+
+		untold: make(chan untold, mostUntold),
 	}
 	forSessions := o.Memory / sessionShare
 	c.entries = otter.Must(&otter.Options[uint64, *entry]{
@@ -91,23 +96,31 @@ func New(o Options) (*Cache, error) {
 		MaximumWeight: uint64(forSessions), //nolint:gosec // validated to be positive
 		Weigher:       func(uint64, *session) uint32 { return c.sessionWeight() },
 	})
-	c.erased = otter.Must(&otter.Options[sessionKey, instant]{
+	c.erased = otter.Must(&otter.Options[sessionKey, stamp]{
 		MaximumSize:      maxErased,
-		ExpiryCalculator: otter.ExpiryWriting[sessionKey, instant](o.longestLife()),
+		ExpiryCalculator: otter.ExpiryWriting[sessionKey, stamp](o.longestLife()),
 		Clock:            c.tick,
 	})
 	return c, nil
 }
 
-// Run sweeps out what is over, and listens for sessions erased by other pods, until
-// ctx ends. Nothing over is ever served, swept or not.
+// Run sweeps out what is over, tells Redis of events, and listens for sessions erased by
+// other pods, until ctx ends. Nothing over is ever served, swept or not.
 func (c *Cache) Run(ctx context.Context) error {
+	var listening sync.WaitGroup
+	var listened error
+	if c.opt.Remote != nil {
+		listening.Go(func() { listened = c.opt.Remote.Subscribe(ctx, eraseChannel, c.receiveErase) })
+	}
 	sweep := time.NewTicker(time.Second)
 	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			listening.Wait()
+			return listened
+		case u := <-c.untold:
+			c.raise(u)
 		case now := <-sweep.C:
 			c.tick.now.Store(int64(c.at(now)))
 			c.entries.CleanUp()
@@ -125,21 +138,30 @@ type Mark uint64
 // event's call brings.
 func (c *Cache) Accept(e reco.Event) Mark {
 	s := c.session(e.Session)
-	mark := s.accept(c.kind(e), c.item(e), c.ring)
+	mark, tell := s.accept(c.kind(e), c.item(e), c.ring, c.opt.Remote != nil)
+	if tell {
+		c.tell(s, e.Session)
+	}
 	return mark
 }
 
 // Peek returns what memory holds for e. It neither blocks on anything but the
 // session's other events nor allocates.
 func (c *Cache) Peek(e reco.Event) Found {
+	f := c.peek(e)
+	c.count.found(f)
+	return f
+}
+
+func (c *Cache) peek(e reco.Event) Found {
 	held, ok := c.entries.GetIfPresent(c.question(e))
 	if !ok || held.event != e {
-		c.count.misses.Add(1)
 		return Found{}
 	}
 	f := c.judge(held, c.at(time.Now()))
-	f.Tier = reco.Memory
-	c.count.found(f)
+	if f.Status != None {
+		f.Tier = reco.Memory
+	}
 	return f
 }
 
@@ -182,18 +204,25 @@ func (c *Cache) Store(e reco.Event, ranking reco.Ranking, started time.Time, mar
 	if ranking.Empty() || c.erasedSince(e.Session, c.at(started)) {
 		return false
 	}
-	fresh := c.newEntry(e, ranking, started)
-	fresh.place = c.session(e.Session).place(mark)
-	return c.hold(fresh)
+	stamp := started.UnixMicro()
+	fresh := c.newEntry(e, ranking, stamp, c.at(started))
+	place, count := c.session(e.Session).place(mark)
+	fresh.place = place
+	held, newest := c.hold(fresh)
+	if newest && c.opt.Remote != nil {
+		return c.write(fresh, stamp, count) || held
+	}
+	return held
 }
 
-// hold puts an entry into memory, and reports whether it did: not if that of a later
-// call is there, or if it is too big.
-func (c *Cache) hold(fresh *entry) bool {
-	held := false
+// hold puts an entry into memory and reports whether it did: not if it is too big, and
+// not unless it is the newest, which is if no later call's is there.
+func (c *Cache) hold(fresh *entry) (held, newest bool) {
+	newest = true
 	c.entries.Compute(c.question(fresh.event), func(have *entry, found bool) (*entry, otter.ComputeOp) {
 		switch {
 		case found && have.event == fresh.event && have.started >= fresh.started:
+			newest = false
 			return have, otter.CancelOp
 		case int64(fresh.weight()) > c.opt.Memory/biggestShare:
 			return nil, otter.InvalidateOp // what it would have replaced is out of date
@@ -206,9 +235,9 @@ func (c *Cache) hold(fresh *entry) bool {
 	// or this finds the stamp.
 	if held && c.erasedSince(fresh.event.Session, fresh.started) {
 		c.entries.Invalidate(c.question(fresh.event))
-		return false
+		return false, false
 	}
-	return held
+	return held, newest
 }
 
 // StoreEmpty remembers that the API has just had nothing to recommend for e. It

@@ -23,26 +23,26 @@ type entry struct {
 // policy's, either way: one in.
 const jitterShare = 10
 
-// newEntry makes an entry of a ranking, in memory of its own.
-func (c *Cache) newEntry(e reco.Event, ranking reco.Ranking, started time.Time) *entry {
+// newEntry makes an entry, in memory of its own, of the ranking that a call for e has
+// brought which began at stamp by the wall clock, in microseconds.
+func (c *Cache) newEntry(e reco.Event, ranking reco.Ranking, stamp int64, started instant) *entry {
 	policy := c.opt.Policies[e.Type]
-	fresh := policy.Fresh + jitter(policy.Fresh, started)
-	at := c.at(started)
+	fresh := policy.Fresh + jitter(policy.Fresh, stamp)
 	return &entry{
 		event:      e.Clone(),
 		ranking:    ranking,
-		started:    at,
-		freshUntil: at + instant(fresh),
-		staleUntil: at + instant(fresh+policy.Stale),
+		started:    started,
+		freshUntil: started + instant(fresh),
+		staleUntil: started + instant(fresh+policy.Stale),
 	}
 }
 
 // jitter returns by how much the fresh time of an entry differs from its policy's. It
-// depends on nothing but the start of the call, so that every pod that meets an entry
-// gives it the same life, and moving it between tiers never lengthens it.
-func jitter(fresh time.Duration, started time.Time) time.Duration {
-	scattered := uint64(started.UnixMicro()) * 0x9e3779b97f4a7c15 >> 11 //nolint:gosec // a hash, not a number
-	unit := float64(scattered) / (1 << 53)                              // within [0, 1)
+// depends on nothing but the stamp, so that every pod that meets an entry gives it the
+// same life, and moving it between tiers never lengthens it.
+func jitter(fresh time.Duration, stamp int64) time.Duration {
+	scattered := uint64(stamp) * 0x9e3779b97f4a7c15 >> 11 //nolint:gosec // a hash, not a number
+	unit := float64(scattered) / (1 << 53)                // within [0, 1)
 	return time.Duration((2*unit - 1) * float64(fresh/jitterShare))
 }
 

@@ -2,30 +2,115 @@ package cache
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"vitrine/internal/redis"
 )
 
-// Erase forgets a session, and leaves a stamp in its place: the ranking of a call
-// started before now is refused wherever it arrives.
-func (c *Cache) Erase(_ context.Context, session string) error {
-	c.forget(c.keys.session(session), c.at(time.Now()))
+// eraseChannel is where pods tell each other of sessions erased.
+const eraseChannel = "v1:erased"
+
+// Erase forgets a session in both tiers of every pod, and leaves a stamp in its place:
+// the ranking of a call started before now is refused wherever it arrives. The error says
+// that Redis, or the other pods, may not know; this process does.
+func (c *Cache) Erase(ctx context.Context, session string) error {
+	now := time.Now()
+	name := c.keys.session(session)
+	c.forget(name, stamp{wall: now.UnixMicro(), until: c.at(now)})
+	c.sessions.Invalidate(c.sessionHash(session))
+	if c.opt.Remote == nil {
+		return nil
+	}
+	wall := strconv.FormatInt(now.UnixMicro(), 10)
+	return errors.Join(
+		c.eraseRemote(ctx, name, wall),
+		c.opt.Remote.Publish(ctx, eraseChannel, base64.RawURLEncoding.EncodeToString(name[:])+" "+wall),
+	)
+}
+
+func (c *Cache) eraseRemote(ctx context.Context, name sessionKey, wall string) error {
+	done := make(chan error, 1)
+	err := c.opt.Remote.Pipe(redis.Batch{
+		Op: redis.OpErase, Key: name.text(),
+		Commands: []redis.Command{{
+			Script: eraseScript,
+			Args:   []any{wall, c.opt.longestLife().Milliseconds()},
+		}},
+		Done: func(replies []any, err error) {
+			if err == nil {
+				err, _ = replies[0].(error)
+			}
+			done <- err
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("erasing the session: %w", err)
+	}
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("erasing the session: %w", err)
+	}
 	return nil
 }
 
+// receiveErase takes in what another pod has published. What cannot be read is not of
+// a pod of ours.
+func (c *Cache) receiveErase(message string) {
+	encoded, wall, _ := strings.Cut(message, " ")
+	var name sessionKey
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil || len(raw) != len(name) {
+		c.count.rubbish.Add(1)
+		return
+	}
+	copy(name[:], raw)
+	c.forgetUpTo(name, wall)
+}
+
+// receiveStamp takes in a stamp that came back with something else of the session: so a
+// pod learns of it that was not listening.
+func (c *Cache) receiveStamp(session, wall string) { c.forgetUpTo(c.keys.session(session), wall) }
+
+func (c *Cache) forgetUpTo(name sessionKey, wall string) {
+	micro, err := strconv.ParseInt(wall, 10, 64)
+	now := time.Now()
+	age := now.Sub(time.UnixMicro(micro))
+	if err != nil || age < -mostAhead {
+		c.count.rubbish.Add(1)
+		return
+	}
+	c.forget(name, stamp{wall: micro, until: c.at(now) - instant(age)})
+}
+
+// stamp is when a session was erased: by the wall clock, as it is told among pods, and
+// in this process's own time.
+type stamp struct {
+	wall  int64 // microseconds since 1970
+	until instant
+}
+
 // forget drops from memory what is held of a session, and refuses what is still to
-// come of calls started up to then.
+// come of calls started up to then. A stamp known already does nothing.
 //
 // Entries are not indexed by session, since an erase may take the milliseconds it
 // takes to look at all of them, and a miss and a hit should not pay for that.
-func (c *Cache) forget(key sessionKey, until instant) {
-	if stamp, ok := c.erased.GetIfPresent(key); ok && stamp >= until {
+func (c *Cache) forget(name sessionKey, s stamp) {
+	if known, ok := c.erased.GetIfPresent(name); ok && known.wall >= s.wall {
 		return
 	}
-	c.erased.Set(key, until)
+	c.erased.Set(name, s)
 	for question, held := range c.entries.All() {
-		if held.started <= until && c.keys.session(held.event.Session) == key {
+		if held.started <= s.until && c.keys.session(held.event.Session) == name {
 			c.entries.Invalidate(question)
-			c.sessions.Invalidate(c.sessionHash(held.event.Session))
 		}
 	}
 }
@@ -35,6 +120,6 @@ func (c *Cache) erasedSince(session string, started instant) bool {
 	if c.erased.EstimatedSize() == 0 {
 		return false
 	}
-	stamp, ok := c.erased.GetIfPresent(c.keys.session(session))
-	return ok && started <= stamp
+	s, ok := c.erased.GetIfPresent(c.keys.session(session))
+	return ok && started <= s.until
 }

@@ -14,6 +14,16 @@ type Options struct {
 	// and what holding them costs. An entry over a sixteenth of it stays out.
 	Memory int64
 
+	// Remote is the tier all pods share. Nil = there is none.
+	Remote Remote
+
+	// RemoteBudget is how long one lookup waits for it at most.
+	RemoteBudget time.Duration
+
+	// HashKey keys the hashes under which it knows sessions and questions, and seals
+	// what it holds. All pods of a shop must have the same.
+	HashKey [32]byte
+
 	// Policies holds the policy of every event type, by its number.
 	Policies [reco.CustomShelf + 1]Policy
 }
@@ -41,6 +51,9 @@ const (
 	// maxFreshEvents keeps a session's state small.
 	maxFreshEvents = 100
 
+	// mostUntold is how many sessions may wait at once for Redis to be told of them.
+	mostUntold = 4096
+
 	// leastMemory is what a cache needs to hold anything at all.
 	leastMemory = 64 << 10
 
@@ -58,6 +71,10 @@ func (o Options) Validate() error {
 		}
 	}
 	must(o.Memory >= leastMemory, "a memory of %d bytes is below %d", o.Memory, leastMemory)
+	if o.Remote != nil {
+		must(o.RemoteBudget > 0, "a budget of %s for the remote tier is not positive", o.RemoteBudget)
+		must(o.HashKey != [32]byte{}, "the remote tier needs a hash key")
+	}
 	for _, t := range reco.EventTypes {
 		p := o.Policies[t]
 		must(p.Fresh >= 0, "%s: fresh %s is negative", t, p.Fresh)

@@ -15,10 +15,22 @@ type session struct {
 
 	mu      sync.Mutex
 	local   int32   // events accepted here in this life
-	foreign int32   // events accepted elsewhere, as far as Redis has told
+	foreign int32   // events accepted elsewhere, as far as Redis has told; less than 0 if it has lost some
 	floor   int32   // number of the last event before those in runs
 	runs    []run   // the last events accepted here, oldest first
 	empties []empty // questions answered with nothing, all of them since the last event for another item
+
+	named   bool
+	name    sessionKey // in Redis, if named
+	telling bool       // Redis is about to be told of pending events
+	pending int32      // events accepted here that Redis was not told of
+	told    int32      // those it was told of; the rest of local is lost to it
+}
+
+// told is what Redis is told of a session in one batch.
+type told struct {
+	events int32 // how many more there are
+	upTo   int32 // how many it has been told of with these
 }
 
 // run is events for one (type, id), one directly after the other.
@@ -45,11 +57,17 @@ type place struct {
 	foreign int32 // events accepted elsewhere up to its own
 }
 
-// accept counts an event, and ends what an event for this item ends.
-func (s *session) accept(kind, item uint32, keep int) Mark {
+// accept counts an event, and ends what an event for this item ends. With shared, it
+// reports whether somebody has to see to it that Redis is told.
+func (s *session) accept(kind, item uint32, keep int, shared bool) (m Mark, tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.local++
+	if shared {
+		s.pending++
+		tell = !s.telling
+		s.telling = true
+	}
 	if n := len(s.runs); n > 0 && s.runs[n-1].kind == kind {
 		s.runs[n-1].last = s.local
 	} else if keep > 0 {
@@ -62,7 +80,7 @@ func (s *session) accept(kind, item uint32, keep int) Mark {
 		}
 	}
 	s.empties = kept
-	return Mark(s.life)<<32 | Mark(uint32(s.local)) //nolint:gosec // never negative
+	return Mark(s.life)<<32 | Mark(uint32(s.local)), tell //nolint:gosec // never negative
 }
 
 // push adds a run; when there are keep already, the oldest goes.
@@ -76,16 +94,65 @@ func (s *session) push(r run, keep int) {
 	s.runs[keep-1] = r
 }
 
-// place is where the event with this mark stands. Events accepted elsewhere that this
-// process has learned of while the event's call was under way count as before it.
-func (s *session) place(m Mark) place {
+// place is where the event with this mark stands, here and by the count that pods share.
+// Events accepted elsewhere that this process has learned of while the event's call was
+// under way count as before it.
+func (s *session) place(m Mark) (p place, count uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := place{life: s.life, foreign: s.foreign}
+	p = place{life: s.life, foreign: s.foreign}
 	if uint32(m>>32) == s.life {
 		p.local = int32(uint32(m)) //nolint:gosec // accept made it from one
 	}
+	return p, uint32(max(0, p.local+p.foreign)) //nolint:gosec // not negative
+}
+
+// placeOf is where an event stands that was the session's count-th when it was accepted,
+// perhaps by another pod, now that the session has had total. A count beyond that makes
+// no sense: any number of events may have come since.
+func (s *session) placeOf(count uint32, total int32) place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := place{life: s.life, foreign: s.foreign, local: math.MinInt32}
+	if int64(count) <= int64(total) {
+		p.local = int32(count) - s.foreign //nolint:gosec // at most total
+	}
 	return p
+}
+
+// learn takes in the count that Redis gave when it had been told of these events. Batches
+// of one session are answered in order, so the last reply is the last word.
+func (s *session) learn(total int32, t told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign = total - t.upTo
+}
+
+// untell takes back what Redis may not have been told after all. If it was, events
+// count twice, and the session's rankings are taken for out of date a little early.
+func (s *session) untell(t told) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.untellLocked(t)
+}
+
+func (s *session) untellLocked(t told) {
+	s.pending += t.events
+	s.told -= t.events
+}
+
+func (s *session) stopTelling() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.telling = false
+}
+
+// nameLocked returns the session's name in Redis.
+func (s *session) nameLocked(keys *keyring, id string) sessionKey {
+	if !s.named {
+		s.name, s.named = keys.session(id), true
+	}
+	return s.name
 }
 
 // othersSince counts the events for other than this kind since the place p.

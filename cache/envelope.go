@@ -1,0 +1,94 @@
+package cache
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"github.com/klauspost/compress/s2"
+
+	"vitrine/internal/reco"
+)
+
+// An envelope is a ranking as Redis holds it:
+//
+//	version   1 byte, '1'
+//	stamp    16 digits: microseconds since 1970 at the start of the call
+//	packing   1 byte: how the body is packed
+//	count     4 bytes, big-endian: events of the session up to the one that brought it
+//	seal     32 bytes: HMAC-SHA256 of the event in full and of everything else here
+//	body      the ranking's JSON
+//
+// The seal is key check and checksum in one: bytes that were changed, or that answer
+// another event, do not match it, and nothing is unpacked before it does. The stamp
+// is in digits for the script that keeps an older ranking from replacing a newer one.
+type envelope struct {
+	stamp   int64
+	count   uint32
+	ranking reco.Ranking
+}
+
+const (
+	version = '1'
+
+	stampAt   = 1
+	stampSize = 16
+	packingAt = stampAt + stampSize
+	countAt   = packingAt + 1
+	sealAt    = countAt + 4
+	bodyAt    = sealAt + 32
+
+	plain  = 'p'
+	packed = 's' // as an S2 block
+
+	packFrom   = 4 << 10  // bytes of body; less is not worth it
+	unpackMost = 16 << 20 // bytes of body, far above anything the API sends
+)
+
+// seal returns v as Redis is to hold it, as the answer to e.
+func (k *keyring) seal(e reco.Event, v envelope) []byte {
+	body := []byte(v.ranking.JSON())
+	packing := byte(plain)
+	if len(body) > packFrom {
+		body, packing = s2.Encode(nil, body), packed
+	}
+	dst := make([]byte, 0, bodyAt+len(body))
+	dst = append(dst, version)
+	dst = fmt.Appendf(dst, "%0*d", stampSize, v.stamp)
+	dst = append(dst, packing)
+	dst = binary.BigEndian.AppendUint32(dst, v.count)
+	seal := k.envelope(e, dst, body)
+	dst = append(dst, seal[:]...)
+	return append(dst, body...)
+}
+
+// open is the inverse of seal. It reports false for anything that seal did not make
+// with this key for this event.
+func (k *keyring) open(e reco.Event, raw []byte) (envelope, bool) {
+	if len(raw) < bodyAt || raw[0] != version {
+		return envelope{}, false
+	}
+	body := raw[bodyAt:]
+	if seal := k.envelope(e, raw[:sealAt], body); !hmac.Equal(seal[:], raw[sealAt:bodyAt]) {
+		return envelope{}, false
+	}
+	stamp, err := strconv.ParseInt(string(bytes.TrimLeft(raw[stampAt:packingAt], "0")), 10, 64)
+	if err != nil {
+		return envelope{}, false
+	}
+	if raw[packingAt] == packed {
+		if size, err := s2.DecodedLen(body); err != nil || size > unpackMost {
+			return envelope{}, false
+		}
+		if body, err = s2.Decode(nil, body); err != nil {
+			return envelope{}, false
+		}
+	}
+	ranking, err := reco.RankingFromJSON(string(body))
+	if err != nil || ranking.Empty() {
+		return envelope{}, false
+	}
+	return envelope{stamp: stamp, count: binary.BigEndian.Uint32(raw[countAt:sealAt]), ranking: ranking}, true
+}

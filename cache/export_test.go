@@ -1,0 +1,20 @@
+package cache
+
+import "vitrine/internal/reco"
+
+// Seal and Open are an envelope's two directions, for the law they obey.
+
+func Seal(key [32]byte, e reco.Event, stamp int64, count uint32, r reco.Ranking) []byte {
+	return newKeyring(key).seal(e, envelope{stamp: stamp, count: count, ranking: r})
+}
+
+func Open(key [32]byte, e reco.Event, raw []byte) (stamp int64, count uint32, r reco.Ranking, ok bool) {
+	v, ok := newKeyring(key).open(e, raw)
+	return v.stamp, v.count, v.ranking, ok
+}
+
+// RemoteNames are a session's key and a question's field in Redis.
+func RemoteNames(key [32]byte, e reco.Event) (session, question string) {
+	k := newKeyring(key)
+	return k.session(e.Session).text(), k.question(e).text()
+}
