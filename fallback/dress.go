@@ -73,12 +73,12 @@ func (t *Trace) remove(id string, source reco.Source, rule Rule, why string) {
 // viewed product, completion, topping up, and the limit last.
 type Dresser struct {
 	rules *Rules
-	pool  sync.Pool // of *dressing
+	spare sync.Pool // of *dressing
 }
 
 // NewDresser makes a dresser that asks the rules; nil rules keep everything.
 func NewDresser(rules *Rules) *Dresser {
-	return &Dresser{rules: rules, pool: sync.Pool{New: func() any { return new(dressing) }}}
+	return &Dresser{rules: rules}
 }
 
 // Dress returns the list to show for a job. A list that needs no change is
@@ -88,10 +88,13 @@ func (d *Dresser) Dress(job *Job) Dressed {
 		job.Trace.slots(job.Head.Source, job.Head.Ranking)
 		return Dressed{Ranking: job.Head.Ranking, Source: job.Head.Source}
 	}
-	g := d.pool.Get().(*dressing)
+	g, ok := d.spare.Get().(*dressing)
+	if !ok {
+		g = new(dressing)
+	}
 	dressed := g.dress(d.rules, job)
 	if g.reset() {
-		d.pool.Put(g)
+		d.spare.Put(g)
 	}
 	return dressed
 }

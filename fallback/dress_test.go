@@ -143,7 +143,7 @@ func TestDressLaws(t *testing.T) {
 	soldOut := []reco.Stock{{ID: "p3"}, {ID: "p7"}, {ID: "p11"}, {ID: "p12"}}
 	dresser := fallback.NewDresser(fallback.NewRules(fallback.RuleOptions{}, stocked(t, "", soldOut...)))
 	law := func(seed uint64) bool {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable
+		r := rand.New(rand.NewPCG(seed, 1))
 		draw := func(most int) []string {
 			list := make([]string, r.IntN(most))
 			for i := range list {

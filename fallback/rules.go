@@ -77,13 +77,13 @@ func (f Filter) Validate() error {
 
 // allowsPrice reports whether a product's price is within bounds. No comparison
 // holds for an unknown amount, which is NaN.
-func (f *Filter) allowsPrice(amount float64) bool {
+func (f Filter) allowsPrice(amount float64) bool {
 	return (f.MinPrice == 0 || amount >= f.MinPrice) &&
 		(f.MaxPrice == 0 || amount <= f.MaxPrice) &&
 		(f.Above == 0 || amount > f.Above)
 }
 
-func (f *Filter) allowsDiscount(p catalog.Product) bool {
+func (f Filter) allowsDiscount(p catalog.Product) bool {
 	switch f.Discount {
 	case WithDiscount:
 		return p.Price >= 0 && p.Discounted
@@ -95,7 +95,7 @@ func (f *Filter) allowsDiscount(p catalog.Product) bool {
 }
 
 // asksPrice reports whether f needs to know what a product costs.
-func (f *Filter) asksPrice() bool {
+func (f Filter) asksPrice() bool {
 	return f.Discount == WithDiscount || f.Discount == WithoutDiscount ||
 		f.MinPrice > 0 || f.MaxPrice > 0 || f.Above > 0
 }
@@ -181,7 +181,7 @@ func (r *Rules) Keep(t reco.EventType, source reco.Source, at time.Time, ids []s
 	left = ids[:0]
 	for _, id := range ids {
 		stock := r.catalog.Stock(id)
-		rule := kept
+		var rule Rule
 		switch {
 		case feed && !stock.Known:
 			rule = RuleUnknown

@@ -13,7 +13,9 @@
 // a feed whose own time (modification time, Last-Modified) is later than the push
 // says something else of the product's stock than the feed before it. A feed that
 // merely repeats itself proves nothing: exports are hours behind more often than
-// a shop sells and restocks the very same number.
+// a shop sells and restocks the very same number. A feed that does not say its time
+// overrules nothing, and nor does the first one after a start, which has none before
+// it to differ from.
 //
 // Of two levels of one product the later counts, whichever pod it was pushed to.
 package catalog
@@ -220,7 +222,7 @@ func (c *Catalog) publish(next *snapshot) {
 	if old := c.snapshot.Load(); old != nil && !next.time.IsZero() {
 		feed := next.time.UnixMilli()
 		c.pushes.void(func(id string, p push) bool {
-			return feed > p.at && !sameStock(old, next, id)
+			return feed > p.at && differ(old, next, id)
 		})
 	}
 	levels := c.pushes.levels()

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vitrine/fallback/catalog"
@@ -184,7 +187,7 @@ func TestBrokenFeedNamesTheLine(t *testing.T) {
 		{"json", "{\"id\":\"a\"}\n{\"id\":\"b\",}\n", "line 2: "},
 		{"json price", "{\"id\":\"a\"}\n\n{\"id\":\"b\",\"price\":{\"amount\":1}}\n", "line 3, column price"},
 		{"json line", "{\"id\":\"a\"}\n{\"id\":\"" + strings.Repeat("x", 2<<20), "line 2: a product is longer than allowed"},
-		{"xml cut short", rssFeed[:strings.Index(rssFeed, "<g:price>139")], "line 22: unexpected EOF"},
+		{"xml cut short", strings.SplitAfter(rssFeed, "<g:price>139")[0], "line 22: unexpected EOF"},
 		{"xml price", strings.Replace(rssFeed, "139.90 BRL", "dear", 1), "line 22, column price"},
 		{"xml tags", strings.Replace(rssFeed, "</channel>", "</chanel>", 1), "line 34: "},
 		{"xml entity", strings.Replace(rssFeed, "&amp;", "&bomb;", 1), "line 6: invalid character entity"},
@@ -231,6 +234,19 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+func TestOfTwoRowsWithOneIDTheLaterCounts(t *testing.T) {
+	c, err := fromFile(t, "id,item_group_id,quantity\na,old,1\nb,,2\na,new,3\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Stock("a"); got.Quantity != 3 || c.Stats().Products != 2 {
+		t.Errorf("Stock(a): got %+v of %d products, want 3 of 2", got, c.Stats().Products)
+	}
+	if got := c.Stock("new"); got.Quantity != 3 || c.Stock("old").Known {
+		t.Errorf("the groups: got %+v and old known %v, want 3 and false", got, c.Stock("old").Known)
+	}
+}
+
 func TestColumnsOfTheFeedsOwn(t *testing.T) {
 	c, err := fromFile(t, "SKU,Estoque,quantity,sizes,sizes_in_stock\na,4,9,\"P, M,G\",M|G|P\nb,,9,P|M,P\nc,0,9,,\n", func(o *catalog.Options) {
 		o.Columns = map[string]string{"id": "sku", "quantity": "estoque"}
@@ -247,6 +263,45 @@ func TestColumnsOfTheFeedsOwn(t *testing.T) {
 			t.Errorf("Product(%s): got %+v, want %+v", id, got, want)
 		}
 	}
+}
+
+func TestAtom(t *testing.T) {
+	c, err := fromFile(t, `<feed xmlns="http://www.w3.org/2005/Atom" xmlns:x="http://base.google.com/ns/1.0">
+<entry><id>tag:shop.example,2026:1</id><x:id>a</x:id><x:quantity>2</x:quantity></entry></feed>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Stock("a"); got.Quantity != 2 || c.Stats().Products != 1 {
+		t.Errorf("Stock(a): got %+v of %d products, want 2 of 1", got, c.Stats().Products)
+	}
+}
+
+func TestABrokenFeedIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := catalog.Defaults()
+		o.File = filepath.Join(t.TempDir(), "feed.csv")
+		write(t, o.File, "id,quantity\na,many\n")
+		var out bytes.Buffer
+		c, err := catalog.New(o, nil, slog.New(slog.NewTextHandler(&out, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var done sync.WaitGroup
+		done.Go(func() { _ = c.Run(ctx) })
+		time.Sleep(time.Hour)
+		write(t, o.File, "id,quantity\na,17\n")
+		time.Sleep(time.Minute)
+		cancel()
+		done.Wait()
+		log := out.String()
+		if broken := strings.Count(log, "line 2, column quantity"); broken != 1 || strings.Count(log, "products=1") != 1 {
+			t.Errorf("got %d lines about the broken feed, want 1, and 1 about the good one:\n%s", broken, log)
+		}
+		if got := c.Stock("a"); got.Quantity != 17 {
+			t.Errorf("Stock(a): got %+v, want 17", got)
+		}
+	})
 }
 
 func TestLatin1(t *testing.T) {

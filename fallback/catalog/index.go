@@ -37,7 +37,7 @@ func (x *index) put(id string, value uint32) {
 		s.value = value
 		return
 	}
-	*s = slot{at: uint32(len(x.text)), value: value, size: uint16(len(id))}
+	*s = slot{at: uint32(len(x.text)), value: value, size: uint16(len(id))} //nolint:gosec // at most 10 million ids of 256 bytes
 	x.text = append(x.text, id...)
 	if x.n++; x.n > len(x.slots)/4*3 {
 		x.grow()
@@ -47,7 +47,7 @@ func (x *index) put(id string, value uint32) {
 // place returns the slot that holds id, or the empty one where it belongs.
 func (x *index) place(id string) int {
 	mask := len(x.slots) - 1
-	i := int(maphash.String(x.seed, id)) & mask
+	i := int(maphash.String(x.seed, id)) & mask //nolint:gosec // the mask cuts it
 	for x.slots[i].size != 0 && string(x.key(x.slots[i])) != id {
 		i = (i + 1) & mask
 	}
@@ -62,15 +62,6 @@ func (x *index) grow() {
 	for _, s := range old {
 		if s.size != 0 {
 			x.slots[x.place(string(x.key(s)))] = s
-		}
-	}
-}
-
-// all calls yield for each id with its number, in no particular order.
-func (x *index) all(yield func(id string, value uint32) bool) {
-	for _, s := range x.slots {
-		if s.size != 0 && !yield(string(x.key(s)), s.value) {
-			return
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (p Product) Amount() float64 {
 
 // product returns what the feed says of id at a moment.
 func (s *snapshot) product(id string, at time.Time) (Product, bool) {
-	if g, ok := s.group.find(id); ok {
+	if g, ok := s.findGroup(id); ok {
 		return s.groupAt(g, at.Unix()), true
 	}
 	if r, ok := s.row.find(id); ok {

@@ -30,7 +30,9 @@ type push struct {
 	void     bool // the feed has more recent news; kept so that it does not come back from another pod
 }
 
-func (l Level) push() push { return push{at: l.At.UnixMilli(), quantity: int32(l.Quantity)} }
+func (l Level) push() push {
+	return push{at: l.At.UnixMilli(), quantity: int32(l.Quantity)} //nolint:gosec // check bounds it
+}
 
 func newPushes() *pushes { return &pushes{seed: maphash.MakeSeed()} }
 

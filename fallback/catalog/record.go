@@ -169,7 +169,7 @@ func (b *builder) read(rec *record, r *row) (at column, err error) {
 }
 
 func (b *builder) readPrices(v *[columns]string, r *row) (at column, err error) {
-	currency, saleCurrency := "", ""
+	var currency, saleCurrency string
 	if r.price, currency, err = parsePrice(v[colPrice]); err != nil {
 		return colPrice, err
 	}

@@ -26,12 +26,10 @@ func (p *parser) rss() error {
 		if err == nil {
 			continue
 		}
-		var feed *FeedError
-		if errors.As(err, &feed) {
+		if _, placed := errors.AsType[*FeedError](err); placed {
 			return err
 		}
-		var syntax *xml.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
 			return &FeedError{Line: syntax.Line, Err: errors.New(syntax.Msg)}
 		}
 		return &FeedError{Line: x.in.line, Err: err}

@@ -45,7 +45,7 @@ func (c *Catalog) poll() time.Duration {
 func (c *Catalog) every(ctx context.Context, period time.Duration, work func(context.Context)) {
 	for {
 		work(ctx)
-		jitter := period * time.Duration(rand.IntN(200)-100) / 1000 //nolint:gosec // spreads load, keeps no secret
+		jitter := period * time.Duration(rand.IntN(200)-100) / 1000
 		timer := time.NewTimer(period + jitter)
 		select {
 		case <-timer.C:

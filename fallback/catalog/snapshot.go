@@ -62,7 +62,7 @@ const (
 )
 
 func newState(quantity int32, soldOut, gapped bool) state {
-	s := state(uint32(quantity + 1))
+	s := state(uint32(quantity + 1)) //nolint:gosec // at least 0
 	if soldOut {
 		s |= stateSoldOut
 	}
@@ -72,7 +72,7 @@ func newState(quantity int32, soldOut, gapped bool) state {
 	return s
 }
 
-func (s state) quantity() int { return int(uint32(s)) - 1 }
+func (s state) quantity() int { return int(uint32(s)) - 1 } //nolint:gosec // its lower half
 func (s state) soldOut() bool { return s&stateSoldOut != 0 }
 func (s state) gapped() bool  { return s&stateGapped != 0 }
 
@@ -111,8 +111,8 @@ func (b *builder) name(name string) (uint16, error) {
 	if len(b.s.names) > maxNames {
 		return 0, errTooManyNames
 	}
-	n := uint16(len(b.s.names))
-	name = strings.Clone(name) // it would hold the whole line
+	n := uint16(len(b.s.names)) //nolint:gosec // at most maxNames
+	name = strings.Clone(name)  // it would hold the whole line
 	b.s.names = append(b.s.names, name)
 	b.named[name] = n
 	return n, nil
@@ -125,7 +125,10 @@ func (b *builder) add(id, groupID string, r row) error {
 	if groupID != "" {
 		g, ok := s.group.find(groupID)
 		if !ok {
-			g = uint32(len(s.groups))
+			if len(s.groups) >= b.maxRows {
+				return fmt.Errorf("more than %d groups", b.maxRows)
+			}
+			g = uint32(len(s.groups)) //nolint:gosec // at most 10 million
 			s.groups = append(s.groups, group{id: strings.Clone(groupID)})
 			s.group.put(groupID, g)
 		}
@@ -138,7 +141,7 @@ func (b *builder) add(id, groupID string, r row) error {
 	if len(s.rows) >= b.maxRows {
 		return fmt.Errorf("more than %d products", b.maxRows)
 	}
-	s.row.put(id, uint32(len(s.rows)))
+	s.row.put(id, uint32(len(s.rows))) //nolint:gosec // at most 10 million
 	s.rows = append(s.rows, r)
 	return nil
 }
@@ -176,6 +179,13 @@ func (b *builder) finish() *snapshot {
 		s.sum(uint32(g))
 	}
 	return s
+}
+
+// findGroup finds a group that has rows. One may have lost its only row to another
+// of the same id, further down the feed.
+func (s *snapshot) findGroup(id string) (uint32, bool) {
+	g, ok := s.group.find(id)
+	return g, ok && s.groups[g].n > 0
 }
 
 func (s *snapshot) membersOf(g uint32) []uint32 {
@@ -216,7 +226,7 @@ func (s *snapshot) sum(g uint32) {
 func (s *snapshot) push(ids []string, p *pushes) {
 	dirty := make(map[uint32]struct{})
 	for _, id := range ids {
-		if g, ok := s.group.find(id); ok {
+		if g, ok := s.findGroup(id); ok {
 			dirty[g] = struct{}{}
 			continue
 		}
@@ -259,7 +269,7 @@ func (s *snapshot) override(g uint32, p *pushes) {
 
 // stock returns the state of a product: of a group if id is one, else of a row.
 func (s *snapshot) stock(id string) (state, bool) {
-	if g, ok := s.group.find(id); ok {
+	if g, ok := s.findGroup(id); ok {
 		return state(s.ofGroup[g].Load()), true
 	}
 	if r, ok := s.row.find(id); ok {
@@ -268,17 +278,17 @@ func (s *snapshot) stock(id string) (state, bool) {
 	return 0, false
 }
 
-// sameStock reports whether the feed says the same of the stock of id in both
-// readings. Of a group it compares the sums.
-func sameStock(a, b *snapshot, id string) bool {
+// differ reports whether two readings of the feed have the product id and say
+// different things of its stock. Of a group it compares the sums.
+func differ(a, b *snapshot, id string) bool {
 	before, knownBefore := a.fromFeed(id)
 	after, knownAfter := b.fromFeed(id)
-	return before == after && knownBefore == knownAfter
+	return knownBefore && knownAfter && before != after
 }
 
 // fromFeed is stock without what was pushed, as far as a comparison needs it.
 func (s *snapshot) fromFeed(id string) (sum state, known bool) {
-	if g, ok := s.group.find(id); ok {
+	if g, ok := s.findGroup(id); ok {
 		for _, m := range s.membersOf(g) {
 			sum += s.rows[m].state()
 		}

@@ -74,6 +74,26 @@ func TestPushesWithoutAFeed(t *testing.T) {
 	}
 }
 
+func TestAPushForAProductThatTheFeedLacksWaitsForIt(t *testing.T) {
+	o := catalog.Defaults()
+	o.File = filepath.Join(t.TempDir(), "feed.csv")
+	c := newCatalog(t, o, nil)
+	push(t, c, "new", 0)
+	if got := c.Stock("new"); !got.SoldOut || c.Ready() {
+		t.Errorf("before the first feed: got %+v and ready %v, want sold out and false", got, c.Ready())
+	}
+	for _, feed := range []string{"id,quantity\na,1\n", "id,quantity\na,1\nnew,5\n"} {
+		write(t, o.File, feed)
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Contains(feed, "new")
+		if got := c.Stock("new"); got.Known != want || got.SoldOut != want {
+			t.Errorf("Stock(new): got %+v, want known and sold out %v", got, want)
+		}
+	}
+}
+
 func TestPushesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := catalog.Defaults()

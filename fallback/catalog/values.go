@@ -116,7 +116,7 @@ func splitAmount(s string, decimals int) (whole, fraction string, err error) {
 		whole = s
 	}
 	if point >= 0 && strings.ContainsAny(whole, ".,") || isThousands(s, point, decimals) {
-		if whole, fraction, err = ungroup(s, point, decimals); err != nil {
+		if whole, fraction, err = ungroup(s, point); err != nil {
 			return "", "", err
 		}
 	} else if point >= 0 && len(fraction) == 3 && decimals != 3 {
@@ -142,7 +142,7 @@ func isThousands(s string, point, decimals int) bool {
 
 // ungroup takes the separators of thousands out of an amount with several
 // separators: the last is the decimal point if it is unlike the others.
-func ungroup(s string, point, decimals int) (whole, fraction string, err error) {
+func ungroup(s string, point int) (whole, fraction string, err error) {
 	whole = s
 	first := s[strings.IndexAny(s, ".,")]
 	if s[point] != first {
