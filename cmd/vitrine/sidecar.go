@@ -73,9 +73,9 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 		s.makeDelivery,
 		s.makeFallback,
 		s.makeProxy,
+		s.recover, // before anything new can come in
 		func() error { return s.listen(ctx) },
 		s.makeOps,
-		s.recover,
 	} {
 		if err := make(); err != nil {
 			s.close()
