@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -67,7 +66,7 @@ type Probe struct {
 
 	started atomic.Bool // the data listener has answered once
 
-	mu     sync.Mutex // held during a self-call: whoever comes meanwhile takes its result
+	turn   chan struct{} // of one: taken during a self-call, whose result is for whoever comes meanwhile
 	called time.Time
 	err    error
 }
@@ -77,7 +76,7 @@ func NewProbe(o ProbeOptions) (*Probe, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Probe{o: o}
+	p := &Probe{o: o, turn: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{
 		"/startupz": p.startup,
@@ -120,8 +119,12 @@ func ok(w http.ResponseWriter) {
 
 // selfCall calls the data path, or takes the result of a call just made.
 func (p *Probe) selfCall(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if !p.called.IsZero() && time.Since(p.called) < selfCallEvery {
 		return p.err
 	}
