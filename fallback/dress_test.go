@@ -109,6 +109,26 @@ func TestDress(t *testing.T) {
 	}
 }
 
+// A lower rung may have to be waited for: it is not asked for what a limit would cut.
+func TestDressAsksForNoMoreThanIsShown(t *testing.T) {
+	dressed := fallback.NewDresser(nil).Dress(&fallback.Job{
+		Request:  request(reco.CategoryView, "dresses", reco.Options{Limit: 2, Exclude: []string{"a"}}),
+		Head:     fallback.Course{Ranking: ids("a b c"), Source: reco.FromAPI},
+		MinItems: 9,
+		Native: func() reco.Ranking {
+			t.Error("Native was called without Complete")
+			return reco.Ranking{}
+		},
+		Next: func() (fallback.Course, bool) {
+			t.Error("Next was called for a list that fills the limit")
+			return fallback.Course{}, false
+		},
+	})
+	if want := ids("b c"); dressed.Ranking != want {
+		t.Errorf("Ranking: got %v, want %v", dressed.Ranking.IDs(), want.IDs())
+	}
+}
+
 func TestDressTracesEveryRemoval(t *testing.T) {
 	dresser := fallback.NewDresser(fallback.NewRules(fallback.RuleOptions{}, stocked(t, "", reco.Stock{ID: "out"})))
 	trace := &fallback.Trace{}

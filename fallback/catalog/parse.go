@@ -115,9 +115,6 @@ type capReader struct {
 }
 
 func (c *capReader) Read(p []byte) (int, error) {
-	if c.left < 0 {
-		return 0, fmt.Errorf("more than %d bytes", c.most)
-	}
 	if int64(len(p)) > c.left+1 {
 		p = p[:c.left+1]
 	}
