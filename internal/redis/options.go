@@ -195,6 +195,9 @@ func (t *target) addOptions(query string) error {
 		default:
 			return fmt.Errorf("the URL's option %q is not known", name)
 		}
+		if number := new(strconv.NumError); errors.As(err, &number) {
+			err = errors.New("must be a number")
+		}
 		if err != nil {
 			return fmt.Errorf("the URL's option %s: %w", name, err)
 		}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	driver "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"vitrine/breaker"
 )
@@ -61,6 +62,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	logging.Disable() // it would write a line for each failed dial; we are told of them anyway
 	c := &Client{opt: o, seed: maphash.MakeSeed(), lanes: make([]chan Batch, lanes)}
 	for i := range c.lanes {
 		c.lanes[i] = make(chan Batch, laneLength)
