@@ -22,7 +22,7 @@ const maxSecretFile = 64 << 10
 
 // readSecret reads a file that holds one secret, without the newline an editor leaves.
 func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the path
 	}

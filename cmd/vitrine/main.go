@@ -47,6 +47,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	switch command {
 	case "serve":
 		return cmdServe(ctx, args, environ, stderr)
+	case "demo":
+		return cmdDemo(ctx, args, stdout, stderr)
 	case "check":
 		return cmdCheck(args, environ, stdout, stderr)
 	case "version":

@@ -28,7 +28,7 @@ func cmdServe(ctx context.Context, args, environ []string, stderr io.Writer) int
 	handler := logs.New(newLogHandler(c.Log, stderr))
 	log := slog.New(handler)
 	for _, warning := range warnings {
-		log.Warn("configuration: " + warning) //nolint:sloglint // each is a kind of its own
+		log.Warn("configuration: " + warning)
 	}
 	s, err := newSidecar(ctx, c, log, handler)
 	if err != nil {

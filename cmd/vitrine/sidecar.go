@@ -62,7 +62,7 @@ type breakers struct {
 // journal has been read. On an error it leaves nothing open.
 func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *logs.Handler) (*sidecar, error) {
 	s := &sidecar{conf: c, log: log, seen: seen}
-	for _, make := range []func() error{
+	for _, step := range []func() error{
 		s.makeMetrics,
 		s.makeBreakers,
 		s.makeAPI,
@@ -77,7 +77,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 		func() error { return s.listen(ctx) },
 		s.makeOps,
 	} {
-		if err := make(); err != nil {
+		if err := step(); err != nil {
 			s.close()
 			return nil, err
 		}

@@ -148,7 +148,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 		}
 	}
 	mark := d.opt.Rankings.Accept(e)
-	buffer := d.buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	buffer := d.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	body := e.AppendJSON((*buffer)[:0])
 	record := journal.Record{ID: id, Time: time.Now().UnixNano(), Key: groupOf(e.Session), Body: body}
 	at := d.append(record)

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,7 +34,7 @@ func (a *api) Recommend(c fashionai.Call) fashionai.Outcome {
 	n, answer := len(a.received), a.answer
 	a.mu.Unlock()
 	started := time.Now()
-	out := fashionai.Outcome{}
+	var out fashionai.Outcome
 	if answer == nil {
 		c.Sent()
 		time.Sleep(100 * time.Millisecond)
@@ -125,7 +124,7 @@ func start(t *testing.T, change ...func(*delivery.Options)) *rig {
 	}
 	o := delivery.Options{
 		API: r.api, Breaker: r.breaker, Rankings: r.rankings,
-		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:         slog.New(slog.DiscardHandler),
 		MaxInFlight: 8, Timeout: 2 * time.Second, MaxAge: 30 * time.Minute, MaxMemory: 1 << 20,
 	}
 	for _, f := range change {
@@ -134,7 +133,7 @@ func start(t *testing.T, change ...func(*delivery.Options)) *rig {
 	if r.Delivery, err = delivery.New(o); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context())) // Cleanup ends it, after t.Context has ended
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
 	t.Cleanup(func() {

@@ -241,7 +241,7 @@ func (q *schedule) pickProbe(skip map[uint64]bool) *session {
 		h := &q.ready[c]
 		var passed []*session
 		for len(*h) > 0 && skip[(*h)[0].key] {
-			passed = append(passed, heap.Pop(h).(*session)) //nolint:forcetypeassert // it holds nothing else
+			passed = append(passed, heap.Pop(h).(*session)) //nolint:errcheck,forcetypeassert // it holds nothing else
 		}
 		if len(*h) > 0 {
 			consider((*h)[0], (*h)[0].order)
@@ -355,17 +355,17 @@ func (q *schedule) older(then time.Duration) *session {
 }
 
 // oldest returns when the oldest event that is not under way was accepted.
-func (q *schedule) oldest() (born time.Duration, any bool) {
+func (q *schedule) oldest() (born time.Duration, found bool) {
 	for _, s := range q.sessions {
-		if len(s.queue) > 0 && (!any || s.queue[0].born < born) {
-			born, any = s.queue[0].born, true
+		if len(s.queue) > 0 && (!found || s.queue[0].born < born) {
+			born, found = s.queue[0].born, true
 		}
 	}
-	return born, any
+	return born, found
 }
 
 // sessionHeap is a heap of sessions by their order, and by age where that is equal.
-type sessionHeap []*session
+type sessionHeap []*session //nolint:recvcheck // container/heap wants both kinds of receivers
 
 func (h *sessionHeap) put(s *session) {
 	s.in = h
@@ -388,7 +388,7 @@ func (h sessionHeap) Swap(i, j int) {
 }
 
 func (h *sessionHeap) Push(x any) {
-	s := x.(*session) //nolint:forcetypeassert // put gives it nothing else
+	s := x.(*session) //nolint:errcheck,forcetypeassert // put gives it nothing else
 	s.index = len(*h)
 	*h = append(*h, s)
 }

@@ -169,7 +169,7 @@ func (d *Delivery) load(at journal.Position, buffer []byte) (r journal.Record, e
 			return r, e, errors.New("no such record in memory")
 		}
 		r = held
-		r.Body = append(buffer, held.Body...) // the caller keeps what it is given as its buffer
+		r.Body = append(buffer, held.Body...) //nolint:gocritic // the caller keeps what it is given as its buffer
 	} else if r, err = d.opt.Journal.Read(at, buffer); err != nil {
 		return r, e, err
 	}

@@ -71,8 +71,8 @@ func (d *Delivery) Stats() Stats {
 func (d *Delivery) OldestAge() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	born, any := d.q.oldest()
-	if !any {
+	born, found := d.q.oldest()
+	if !found {
 		return 0
 	}
 	return d.now() - born

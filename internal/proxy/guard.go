@@ -40,7 +40,7 @@ func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 		rc.SetConnectionClose()
 		return badRequest("Content-Length and Transfer-Encoding exclude each other")
 	}
-	if _, local := rc.Conn().(localConn); !local && !(g.knows(h.Host()) && g.knows(rc.URI().Host())) {
+	if _, local := rc.Conn().(localConn); !local && (!g.knows(h.Host()) || !g.knows(rc.URI().Host())) {
 		return forbidden("the Host is not a loopback one")
 	}
 	if refused := g.checkBrowser(h); refused != nil {

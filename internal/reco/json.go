@@ -1,6 +1,7 @@
 package reco
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -158,10 +159,8 @@ func (m *members) bad(detail string) bool {
 // and the map never what is in seen, because whatever of *m the compiler sees going
 // to a map drags m.r along, and every reader would be a heap allocation.
 func (m *members) remember(name string) bool {
-	for _, have := range m.seen[:min(m.n, len(m.seen))] {
-		if have == name {
-			return false
-		}
+	if slices.Contains(m.seen[:min(m.n, len(m.seen))], name) {
+		return false
 	}
 	if m.n++; m.n <= len(m.seen) {
 		m.seen[m.n-1] = name
@@ -299,20 +298,20 @@ func (r *reader) skip() {
 	if r.err != nil {
 		return
 	}
-	switch c := r.peek(); {
-	case c == '{':
+	switch r.peek() {
+	case '{':
 		for m := r.object(); m.next(); {
 			r.skip()
 		}
-	case c == '[':
+	case '[':
 		for e := r.array(); e.next(); {
 			r.skip()
 		}
-	case c == '"':
+	case '"':
 		r.str()
-	case c == 't' || c == 'f':
+	case 't', 'f':
 		r.boolean()
-	case c == 'n':
+	case 'n':
 		r.null()
 	default:
 		r.number()

@@ -3,6 +3,7 @@ package reco
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -194,10 +195,8 @@ func (s *idSet) add(id string) bool {
 		s.many[id] = struct{}{}
 		return len(s.many) > before
 	}
-	for _, have := range s.few {
-		if have == id {
-			return false
-		}
+	if slices.Contains(s.few, id) {
+		return false
 	}
 	if s.few = append(s.few, id); len(s.few) > fewIDs {
 		s.many = make(map[string]struct{}, 2*fewIDs)
