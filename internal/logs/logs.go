@@ -81,11 +81,13 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs returns a handler whose records all carry attrs.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	with := h.with
+	var with strings.Builder
+	with.WriteString(h.with)
 	for _, a := range attrs {
-		with += a.String() + " "
+		with.WriteString(a.String())
+		with.WriteByte(' ')
 	}
-	return &Handler{next: h.next.WithAttrs(attrs), shared: h.shared, with: with}
+	return &Handler{next: h.next.WithAttrs(attrs), shared: h.shared, with: with.String()}
 }
 
 // WithGroup returns a handler whose records' attributes are all in a group.

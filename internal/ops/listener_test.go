@@ -3,6 +3,7 @@ package ops_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -176,6 +177,22 @@ func TestHeadersAreBounded(t *testing.T) {
 	})
 }
 
+func TestRequestsWithoutAPath(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, stop := served(t, well)
+		for _, line := range []string{"OPTIONS *", "GET *", "CONNECT pod:8378", "GET http://pod", "GET http://pod//livez"} {
+			c := l.dial(t)
+			if got := ask(t, c, line+" HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n"); got != "HTTP/1.1 404 Not Found" {
+				t.Errorf("%s: got %s, want 404", line, got)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -185,7 +202,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			held[i] = l.dial(t)
 		}
 		one := make([]byte, 1)
-		if _, err := l.dial(t).Read(one); err != io.EOF {
+		if _, err := l.dial(t).Read(one); !errors.Is(err, io.EOF) {
 			t.Errorf("one too many: got %v, want it closed at once", err)
 		}
 		_ = held[7].Close()

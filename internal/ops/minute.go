@@ -99,7 +99,7 @@ func (m *minute) last() Minute {
 		last.Requests += now.sources[i].count - then.sources[i].count
 	}
 	for i, source := range reco.Sources {
-		if d := now.sources[i].less(then.sources[i]); d.count > 0 {
+		if d := now.sources[i].less(&then.sources[i]); d.count > 0 {
 			last.Sources[source.String()] = SourceMinute{
 				Requests: d.count,
 				Share:    float64(d.count) / float64(last.Requests),
@@ -121,7 +121,7 @@ func (m *Metrics) sample() sample {
 	s := sample{at: time.Now(), reasons: map[string]uint64{}}
 	for kind := range m.latency {
 		for source, o := range m.latency[kind] {
-			s.sources[source].add(o)
+			s.sources[source].add(read(o))
 			m.requests[kind][source].each(0, func(reason string, count uint64) {
 				if reason != "" {
 					s.reasons[reason] += count
@@ -132,13 +132,17 @@ func (m *Metrics) sample() sample {
 	return s
 }
 
-// add adds a histogram with the same bounds as all others.
-func (d *distribution) add(o prometheus.Observer) {
-	var read dto.Metric
-	if err := o.(prometheus.Metric).Write(&read); err != nil {
-		return // a histogram has nothing to fail at
+// read returns what a histogram of ours holds now.
+func read(o prometheus.Observer) *dto.Histogram {
+	var m dto.Metric
+	if h, ok := o.(prometheus.Histogram); !ok || h.Write(&m) != nil {
+		return nil // never: it is one, and writing it cannot fail
 	}
-	h := read.GetHistogram()
+	return m.GetHistogram()
+}
+
+// add adds a histogram with the same bounds as all others.
+func (d *distribution) add(h *dto.Histogram) {
 	d.count += h.GetSampleCount()
 	if d.bounds == nil {
 		for _, b := range h.GetBucket() {
@@ -152,7 +156,7 @@ func (d *distribution) add(o prometheus.Observer) {
 }
 
 // less returns what came after then.
-func (d distribution) less(then distribution) distribution {
+func (d *distribution) less(then *distribution) distribution {
 	after := distribution{count: d.count - then.count, bounds: d.bounds, below: make([]uint64, len(d.below))}
 	for i := range d.below {
 		after.below[i] = d.below[i] - then.below[i]
@@ -162,7 +166,7 @@ func (d distribution) less(then distribution) distribution {
 
 // quantile estimates how long the quickest share q of them took at most, in seconds,
 // as Prometheus does: evenly spread within a bucket, and never beyond the last bound.
-func (d distribution) quantile(q float64) float64 {
+func (d *distribution) quantile(q float64) float64 {
 	rank := q * float64(d.count)
 	lower, fewer := 0.0, uint64(0)
 	for i, upper := range d.bounds {

@@ -66,7 +66,7 @@ func plainly(h http.Handler) http.Handler {
 		if plain != "/" && strings.HasSuffix(asked, "/") {
 			plain += "/"
 		}
-		if asked != plain {
+		if asked != plain || asked[0] != '/' {
 			notFound(w, r)
 			return
 		}

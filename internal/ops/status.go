@@ -159,20 +159,28 @@ func breakerVerdict(b breaker.Snapshot, now time.Time) string {
 	case b.State == breaker.HalfOpen:
 		return b.Name + " breaker half-open, trying whether it is back"
 	case b.State == breaker.Open:
-		clause := b.Name + " breaker open"
-		for _, c := range slices.Backward(b.Changes) {
-			if c.From == breaker.Closed { // what came since was probing in vain
-				clause += " for " + seconds(now.Sub(c.At))
-				break
-			}
-		}
-		if b.OpenUntil.After(now) {
-			clause += ", next probe in " + seconds(b.OpenUntil.Sub(now))
-		}
-		return clause
+		return b.Name + " breaker open" + openSince(b, now) + nextProbe(b, now)
 	default:
 		return ""
 	}
+}
+
+// openSince says for how long the breaker has not been closed: what changed since was
+// probing in vain.
+func openSince(b breaker.Snapshot, now time.Time) string {
+	for _, c := range slices.Backward(b.Changes) {
+		if c.From == breaker.Closed {
+			return " for " + seconds(now.Sub(c.At))
+		}
+	}
+	return ""
+}
+
+func nextProbe(b breaker.Snapshot, now time.Time) string {
+	if !b.OpenUntil.After(now) {
+		return ""
+	}
+	return ", next probe in " + seconds(b.OpenUntil.Sub(now))
 }
 
 func seconds(d time.Duration) string { return max(d, 0).Round(time.Second).String() }

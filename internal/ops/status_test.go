@@ -221,7 +221,7 @@ func trip(t *testing.T, b *breaker.Breaker) {
 func TestStatusAndPageShowTheSame(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func() ops.AdminOptions {
-		h := logs.New(slog.NewTextHandler(io.Discard, nil))
+		h := logs.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // DiscardHandler takes no errors to remember
 		slog.New(h).Error("posting <an event>", "err", errors.New("refused"))
 		return ops.AdminOptions{
 			Version: "v1.2.3",
