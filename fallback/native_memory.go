@@ -93,7 +93,7 @@ func (n *Natives) evictLocked(now time.Time) {
 // share stores a snapshot for the other pods, and for this one's successor.
 func (n *Natives) share(ctx context.Context, p place, s *snapshot) {
 	if n.opt.Shared != nil {
-		_ = n.opt.Shared.Set(ctx, n.sharedKey(p), string(appendSnapshot(nil, p, s)), n.opt.SharedLife) // counted there; memory has it
+		_ = n.opt.Shared.Set(ctx, n.sharedKey(p), string(encodeSnapshot(p, s)), n.opt.SharedLife) // counted there; memory has it
 	}
 }
 

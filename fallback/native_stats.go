@@ -56,7 +56,7 @@ func (o outcome) String() string {
 	case outcomeError:
 		return "error"
 	default:
-		return platform.Kind(o - ownOutcomes + 1).String()
+		return platform.Kind(o - ownOutcomes + 1).String() //nolint:gosec // made from a Kind
 	}
 }
 

@@ -53,16 +53,15 @@ const (
 // errBadSnapshot says that stored bytes are not a snapshot of the place they were found at.
 var errBadSnapshot = errors.New("not a snapshot of this list")
 
-// appendSnapshot encodes s, the list of p.
-func appendSnapshot(dst []byte, p place, s *snapshot) []byte {
-	start := len(dst)
-	dst = append(dst, snapshotVersion, 0, 0, 0, 0)
+// encodeSnapshot encodes s, the list of p.
+func encodeSnapshot(p place, s *snapshot) []byte {
+	dst := []byte{snapshotVersion, 0, 0, 0, 0}
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.at.UnixMilli()))
 	for _, field := range [...]string{p.String(), s.seen.ETag, s.seen.LastModified, s.ranking.JSON()} {
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(field)))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(field))) //nolint:gosec // far below
 		dst = append(dst, field...)
 	}
-	binary.BigEndian.PutUint32(dst[start+1:], checksum(dst[start+snapshotHead:]))
+	binary.BigEndian.PutUint32(dst[1:], checksum(dst[snapshotHead:]))
 	return dst
 }
 
@@ -77,7 +76,7 @@ func parseSnapshot(b []byte, p place, oldest, now time.Time) (*snapshot, error) 
 	if binary.BigEndian.Uint32(b[1:]) != checksum(b[snapshotHead:]) {
 		return nil, fmt.Errorf("%w: checksum", errBadSnapshot)
 	}
-	at := time.UnixMilli(int64(binary.BigEndian.Uint64(b[snapshotHead:])))
+	at := time.UnixMilli(int64(binary.BigEndian.Uint64(b[snapshotHead:]))) //nolint:gosec // checked next
 	if at.Before(oldest) || at.After(now.Add(maxClockSkew)) {
 		return nil, fmt.Errorf("%w: fetched at %s", errBadSnapshot, at)
 	}

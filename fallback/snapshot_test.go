@@ -23,7 +23,7 @@ func parseAt(b []byte, now time.Time) (*snapshot, error) {
 func TestSnapshotRoundTrip(t *testing.T) {
 	for _, ids := range [][]string{nil, {"a"}, {"a", `"`, "é", "\x00"}} {
 		want := &snapshot{ranking: reco.NewRanking(ids), at: codecTime, seen: platform.Validators{ETag: `W/"1"`, LastModified: "x"}}
-		got, err := parseAt(appendSnapshot(nil, codecPlace, want), codecTime)
+		got, err := parseAt(encodeSnapshot(codecPlace, want), codecTime)
 		if err != nil || got.ranking != want.ranking || !got.at.Equal(want.at) || got.seen != want.seen {
 			t.Errorf("%q: got %+v, %v, want %+v", ids, got, err, want)
 		}
@@ -31,7 +31,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 }
 
 func TestSnapshotOfAnotherTimeOrPlace(t *testing.T) {
-	b := appendSnapshot(nil, codecPlace, &snapshot{ranking: reco.NewRanking([]string{"a"}), at: codecTime})
+	b := encodeSnapshot(codecPlace, &snapshot{ranking: reco.NewRanking([]string{"a"}), at: codecTime})
 	f := func(now time.Time, ok bool) {
 		t.Helper()
 		if _, err := parseAt(b, now); (err == nil) != ok {
@@ -53,8 +53,8 @@ func TestSnapshotOfAnotherTimeOrPlace(t *testing.T) {
 // Stored bytes that are accepted are those that we would have stored: nothing is
 // guessed, and there is one encoding of each snapshot.
 func FuzzParseSnapshot(f *testing.F) {
-	f.Add(appendSnapshot(nil, codecPlace, &snapshot{ranking: reco.NewRanking([]string{"a", "b"}), at: codecTime}))
-	f.Add(appendSnapshot(nil, codecPlace, &snapshot{at: codecTime, seen: platform.Validators{ETag: "e", LastModified: "l"}}))
+	f.Add(encodeSnapshot(codecPlace, &snapshot{ranking: reco.NewRanking([]string{"a", "b"}), at: codecTime}))
+	f.Add(encodeSnapshot(codecPlace, &snapshot{at: codecTime, seen: platform.Validators{ETag: "e", LastModified: "l"}}))
 	f.Add([]byte{snapshotVersion})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > snapshotHead { // else no input but the seeds would get past the checksum
@@ -64,7 +64,7 @@ func FuzzParseSnapshot(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := appendSnapshot(nil, codecPlace, s); string(again) != string(b) {
+		if again := encodeSnapshot(codecPlace, s); string(again) != string(b) {
 			t.Errorf("got %q, want %q", again, b)
 		}
 	})

@@ -51,9 +51,9 @@ func startShop(t *testing.T) *shop {
 	s := &shop{t: t, stop: func() {
 		if !ended {
 			ended = true
-			stdin.Close()          //nolint:errcheck // it is killed next
-			command.Process.Kill() //nolint:errcheck // it may have ended by itself
-			command.Wait()         //nolint:errcheck // killed
+			stdin.Close()          // it is killed next
+			command.Process.Kill() // it may have ended by itself
+			command.Wait()         // killed
 		}
 	}}
 	t.Cleanup(s.stop)
@@ -77,7 +77,7 @@ func readyPort(out io.Reader) (port, said string) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if port, ready := strings.CutPrefix(lines.Text(), "ready "); ready {
-			go io.Copy(io.Discard, out) //nolint:errcheck // ends with the process
+			go io.Copy(io.Discard, out) // ends with the process
 			return port, ""
 		}
 		fmt.Fprintln(&log, lines.Text())
@@ -136,7 +136,7 @@ func (s *shop) post(path, query string, data any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	var answer struct {
 		Data   json.RawMessage
 		Errors []struct{ Message string }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -182,7 +183,7 @@ func (c *Client) page(ctx context.Context, r Recipe, s scope, seen Validators) (
 	if err != nil {
 		return page{}, Validators{}, transportError(ctx, err)
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read, or is of no use
+	defer response.Body.Close()
 	if err := c.status(response, seen); err != nil {
 		return page{}, Validators{}, err
 	}
@@ -193,7 +194,7 @@ func (c *Client) page(ctx context.Context, r Recipe, s scope, seen Validators) (
 	case err != nil:
 		return page{}, Validators{}, &Error{Kind: BadAnswer, Status: response.StatusCode, Err: err}
 	case len(body) > c.opt.MaxBody:
-		return page{}, Validators{}, &Error{Kind: BadAnswer, Status: response.StatusCode, Err: errors.New("larger than platform.max_body")}
+		return page{}, Validators{}, &Error{Kind: BadAnswer, Status: response.StatusCode, Err: fmt.Errorf("larger than %d bytes", c.opt.MaxBody)}
 	}
 	got, err := r.read(body, s.page)
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -150,7 +150,7 @@ func TestSlowAnswer(t *testing.T) {
 		began := time.Now()
 		_, err := category(t, custom(answering(func(r *http.Request) (*http.Response, error) {
 			response := respond(http.StatusOK, "")
-			response.Body = io.NopCloser(dripping{r.Context()})
+			response.Body = io.NopCloser(dripping(r.Context().Err))
 			return response, nil
 		})), "1")
 		if platform.KindOf(err) != platform.Timeout {
@@ -162,13 +162,13 @@ func TestSlowAnswer(t *testing.T) {
 	})
 }
 
-// dripping gives a byte every 50 ms, as a connection does until its context ends.
-type dripping struct{ ctx context.Context }
+// dripping gives a byte every 50 ms, as a connection does, until its request has ended.
+type dripping func() error
 
-func (d dripping) Read(b []byte) (int, error) {
+func (ended dripping) Read(b []byte) (int, error) {
 	time.Sleep(50 * time.Millisecond)
 	b[0] = ' '
-	return 1, d.ctx.Err()
+	return 1, ended()
 }
 
 func TestLargeAnswer(t *testing.T) {

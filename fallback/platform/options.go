@@ -41,7 +41,8 @@ type Options struct {
 	Pages int
 	// MaxBody bounds an answer, decompressed, in bytes (4 MiB).
 	MaxBody int
-	// Insecure allows headers and variables to travel over plain http to another machine.
+	// Insecure allows headers, and variables that may be secret, to travel over plain
+	// http to another machine.
 	Insecure bool
 
 	// Transport makes the requests (a pool of our own).
@@ -77,7 +78,7 @@ func (o Options) resolve() (Preset, error) {
 	if !known {
 		preset.Lists = make(map[List]Recipe)
 		for _, name := range slices.Sorted(maps.Keys(o.Vars)) {
-			preset.Vars = append(preset.Vars, Var{Name: name})
+			preset.Vars = append(preset.Vars, Var{Name: name, Secret: true})
 		}
 	}
 	for _, list := range Lists() {
@@ -198,24 +199,17 @@ func (c *checker) recipe(o Options, p Preset, key string, r Recipe, list List) {
 		c.add(key+"url", "the default shelf has no {id}")
 	case list == Category && r.Query == "" && !strings.Contains(r.URL, "{id}"):
 		c.add(key+"url", "lacks {id}: every category would get the same list")
-	case u.Scheme == "http" && !o.Insecure && o.hasSecrets() && !loopback(u.Hostname()):
-		c.add(key+"url", "would send platform.headers over plain http; use https, or set platform.insecure")
+	case u.Scheme == "http" && !o.Insecure && o.hasSecrets(p) && !loopback(u.Hostname()):
+		c.add(key+"url", "would send secrets over plain http; use https, or set platform.insecure")
 	}
 }
 
 // probeID is an id that shows where in an address ids go.
 const probeID = "id-goes-here"
 
-func (o Options) hasSecrets() bool {
-	if len(o.Headers) > 0 {
-		return true
-	}
-	for _, value := range o.Vars {
-		if strings.HasPrefix(value, filePrefix) {
-			return true
-		}
-	}
-	return false
+func (o Options) hasSecrets(p Preset) bool {
+	secret := func(v Var) bool { return v.Secret && o.Vars[v.Name] != "" }
+	return len(o.Headers) > 0 || slices.ContainsFunc(p.Vars, secret)
 }
 
 func loopback(host string) bool {
@@ -242,9 +236,8 @@ func (c *checker) headers(o Options, p Preset) {
 
 // isToken reports whether s may be a header's name (RFC 9110).
 func isToken(s string) bool {
-	const others = "!#$%&'*+-.^_`|~"
-	for _, r := range s {
-		if !(r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune(others, r)) {
+	for _, c := range []byte(s) {
+		if !alphanumeric(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
 			return false
 		}
 	}
@@ -261,5 +254,5 @@ func (c *checker) bounds(o Options) {
 	negative("platform.rate", o.Rate < 0)
 	negative("platform.daily", o.Daily < 0)
 	negative("platform.pages", o.Pages < 0)
-	negative("platform.max_body", o.MaxBody < 0)
+	negative("MaxBody", o.MaxBody < 0)
 }

@@ -37,7 +37,7 @@ func TestValidateReportsEverything(t *testing.T) {
 		Timeout: -1, Rate: -1, Daily: -1, Pages: -1, MaxBody: -1,
 	}, "platform.url", "platform.similar.url", "platform.shelf.url",
 		"platform.headers.X-Y", "platform.headers",
-		"platform.timeout", "platform.rate", "platform.daily", "platform.pages", "platform.max_body")
+		"platform.timeout", "platform.rate", "platform.daily", "platform.pages", "MaxBody")
 	f(platform.Options{Kind: "http", URL: "https://shop.test/all", IDs: "a"}, "platform.url")        // no {id}
 	f(platform.Options{Kind: "http", URL: "https://shop.test/{id}/{x}", IDs: "a"}, "platform.url")   // no such variable
 	f(platform.Options{Kind: "http", URL: "https://me:pw@shop.test/{id}", IDs: "a"}, "platform.url") // a password
@@ -64,6 +64,8 @@ func TestSecretsStayOffPlainHTTP(t *testing.T) {
 	f(true)
 	o.Insecure, o.URL = false, "http://127.0.0.1:80/{id}"
 	f(true)
+	o = platform.Options{Kind: "tray", Vars: map[string]string{"base": "http://shop.test", "token": "t"}}
+	f(false)
 }
 
 func TestValidateTellsNoSecret(t *testing.T) {

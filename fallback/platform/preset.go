@@ -25,6 +25,7 @@ type Var struct {
 	Name    string
 	Default string // "" = required; may itself use the variables before it
 	Address bool   // the beginning of an address: filled in as it is
+	Secret  bool   // not to be seen on the way
 }
 
 // Recipe is how one list is asked for.

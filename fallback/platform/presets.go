@@ -112,7 +112,7 @@ func wooCommerce() Preset {
 // against a published schema. It has neither similar products nor an order by sales.
 func tray() Preset {
 	return Preset{
-		Vars:  []Var{{Name: "base", Address: true}, {Name: "token"}},
+		Vars:  []Var{{Name: "base", Address: true}, {Name: "token", Secret: true}},
 		Rate:  3,
 		Daily: 10_000,
 		Lists: map[List]Recipe{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -384,9 +385,7 @@ func newShop(t *testing.T, o platform.Options, exchanges []exchange) *shop {
 func (s *shop) client(t *testing.T, o platform.Options) *platform.Client {
 	t.Helper()
 	vars := map[string]string{"base": s.server.URL}
-	for name, value := range o.Vars {
-		vars[name] = value
-	}
+	maps.Copy(vars, o.Vars)
 	o.Vars = vars
 	client, err := platform.New(o)
 	if err != nil {
@@ -417,7 +416,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if next.status != 0 {
 		w.WriteHeader(next.status)
 	}
-	io.WriteString(w, next.answer) //nolint:errcheck // the client's side of the test tells
+	io.WriteString(w, next.answer)
 }
 
 func (s *shop) checkBody(body []byte, want exchange) {

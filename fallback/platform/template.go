@@ -2,6 +2,7 @@ package platform
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -56,7 +57,7 @@ func (s scope) expand(template string, put func(value) string) (string, error) {
 		}
 		name, tail, closed := strings.Cut(rest, "}")
 		if !closed {
-			return "", fmt.Errorf("a { without its }")
+			return "", errors.New("a { without its }")
 		}
 		v, err := s.find(name)
 		if err != nil {
@@ -82,7 +83,7 @@ func encode(text string) string {
 	const hex = "0123456789ABCDEF"
 	var out strings.Builder
 	for _, c := range []byte(text) {
-		if c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+		if alphanumeric(c) || strings.IndexByte("-._~", c) >= 0 {
 			out.WriteByte(c)
 			continue
 		}
@@ -92,6 +93,8 @@ func encode(text string) string {
 	}
 	return out.String()
 }
+
+func alphanumeric(c byte) bool { return c|0x20-'a' < 26 || c-'0' < 10 }
 
 // body makes the body of a GraphQL request.
 func (s scope) body(r Recipe) ([]byte, error) {
@@ -147,7 +150,7 @@ func secret(configured string) (string, error) {
 	if !isFile {
 		return configured, nil
 	}
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(name) //nolint:gosec // the operator names it
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
 	}
