@@ -140,7 +140,11 @@ func (q *schedule) add(key uint64, p pending, now time.Duration) *session {
 
 // insert puts p where its number says, which for a new event is the end.
 func (q *schedule) insert(s *session, p pending) {
-	s.queue = slices.Insert(s.queue, s.search(p.seq), p)
+	if last := len(s.queue) - 1; last < 0 || s.queue[last].seq < p.seq {
+		s.queue = append(s.queue, p)
+	} else {
+		s.queue = slices.Insert(s.queue, s.search(p.seq), p)
+	}
 	q.tally(s, &p, 1)
 }
 
