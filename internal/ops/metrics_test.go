@@ -192,6 +192,7 @@ func TestObserveRequest(t *testing.T) {
 	m.ObserveRequest(reco.ShopTheLook, reco.FromNone, "http-99", time.Millisecond)
 	m.ObserveRequest(reco.ShopTheLook, reco.FromNone, "http-600", time.Millisecond)
 	m.ObserveRequest(reco.ShopTheLook, reco.FromNone, "http-+99", time.Millisecond)
+	m.ObserveRequest(reco.ShopTheLook, reco.FromNone, "http-0503", time.Millisecond)
 	m.ObserveRequest(reco.ShopTheLook, reco.FromNone, "somebody@example.org", time.Millisecond)
 	m.ObserveRequest(0, reco.FromNone, reco.Empty, time.Millisecond)
 	m.ObserveRequest(reco.CustomShelf+1, reco.FromNone, reco.Empty, time.Millisecond)
@@ -224,8 +225,8 @@ func TestObserveRequest(t *testing.T) {
 			t.Errorf("got %s, want no such label", name)
 		}
 	}
-	if total != 9 {
-		t.Errorf("got %v requests, want 9", total)
+	if total != 10 {
+		t.Errorf("got %v requests, want 10", total)
 	}
 }
 
