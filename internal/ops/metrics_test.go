@@ -202,7 +202,7 @@ func TestObserveRequest(t *testing.T) {
 		`vitrine_requests_total{event="productView",reason="",source="cache"}`:                    3,
 		`vitrine_requests_total{event="customShelf",reason="empty",source="native"}`:              1,
 		`vitrine_requests_total{event="customShelf",reason="http-503",source="stale"}`:            1,
-		`vitrine_requests_total{event="shopTheLook",reason="other",source="none"}`:                4,
+		`vitrine_requests_total{event="shopTheLook",reason="other",source="none"}`:                5,
 		`vitrine_request_duration_seconds_count{event="productView",source="cache"}`:              3,
 		`vitrine_request_duration_seconds_bucket{event="productView",source="cache",le="0.0001"}`: 3,
 		`vitrine_request_duration_seconds_sum{event="customShelf",source="native"}`:               .12,
