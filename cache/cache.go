@@ -33,7 +33,6 @@ type Cache struct {
 	entries  *otter.Cache[uint64, *entry]   // by question
 	sessions *otter.Cache[uint64, *session] // by session
 	erased   *otter.Cache[sessionKey, stamp]
-	tick     *coarse
 
 	ring  int           // runs of events a session keeps
 	lives atomic.Uint32 // session states made so far: their numbers
@@ -78,7 +77,6 @@ func New(o Options) (*Cache, error) {
 		seed:  maphash.MakeSeed(),
 		keys:  newKeyring(o.HashKey),
 		epoch: time.Now(),
-		tick:  &coarse{},
 		ring:  2 * o.longestMemory(),
 
 		untold: make(chan untold, mostUntold),
@@ -87,20 +85,12 @@ func New(o Options) (*Cache, error) {
 	c.entries = otter.Must(&otter.Options[uint64, *entry]{
 		MaximumWeight: uint64(o.Memory - forSessions), //nolint:gosec // validated to be positive
 		Weigher:       func(_ uint64, e *entry) uint32 { return e.weight() },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *entry]) time.Duration {
-			return time.Duration(int64(e.Value.staleUntil) - e.SnapshotAtNano)
-		}),
-		Clock: c.tick,
 	})
 	c.sessions = otter.Must(&otter.Options[uint64, *session]{
 		MaximumWeight: uint64(forSessions), //nolint:gosec // validated to be positive
 		Weigher:       func(uint64, *session) uint32 { return c.sessionWeight() },
 	})
-	c.erased = otter.Must(&otter.Options[sessionKey, stamp]{
-		MaximumSize:      maxErased,
-		ExpiryCalculator: otter.ExpiryWriting[sessionKey, stamp](o.longestLife()),
-		Clock:            c.tick,
-	})
+	c.erased = otter.Must(&otter.Options[sessionKey, stamp]{MaximumSize: maxErased})
 	return c, nil
 }
 
@@ -112,7 +102,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	if c.opt.Remote != nil {
 		listening.Go(func() { listened = c.opt.Remote.Subscribe(ctx, eraseChannel, c.receiveErase) })
 	}
-	sweep := time.NewTicker(time.Second)
+	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	for {
 		select {
@@ -122,9 +112,23 @@ func (c *Cache) Run(ctx context.Context) error {
 		case u := <-c.untold:
 			c.raise(u)
 		case now := <-sweep.C:
-			c.tick.now.Store(int64(c.at(now)))
-			c.entries.CleanUp()
-			c.erased.CleanUp()
+			c.sweep(c.at(now))
+		}
+	}
+}
+
+// sweep drops what is over. Otter could, but its timers cost each entry 32 bytes more
+// and each read another look at the clock, while looking at all entries once a minute
+// takes milliseconds.
+func (c *Cache) sweep(now instant) {
+	for question, held := range c.entries.All() {
+		if now >= held.staleUntil {
+			c.entries.Invalidate(question)
+		}
+	}
+	for name, s := range c.erased.All() {
+		if now >= s.until+instant(c.opt.longestLife()) {
+			c.erased.Invalidate(name)
 		}
 	}
 }
@@ -155,7 +159,7 @@ func (c *Cache) Peek(e reco.Event) Found {
 
 func (c *Cache) peek(e reco.Event) Found {
 	held, ok := c.entries.GetIfPresent(c.question(e))
-	if !ok || held.event != e {
+	if !ok || held.event() != e {
 		return Found{}
 	}
 	f := c.judge(held, c.at(time.Now()))
@@ -188,12 +192,12 @@ func (c *Cache) judge(held *entry, now instant) Found {
 // movedOn reports whether the session of a held entry has had enough other events since.
 // Of a session that was forgotten in between nobody knows, so it may have.
 func (c *Cache) movedOn(held *entry) bool {
-	enough := c.opt.Policies[held.event.Type].FreshEvents
+	enough := c.opt.Policies[held.eventType].FreshEvents
 	if enough == 0 {
 		return false
 	}
-	s, ok := c.sessions.GetIfPresent(c.sessionHash(held.event.Session))
-	return !ok || s.othersSince(held.place, c.kind(held.event)) >= enough
+	s, ok := c.sessions.GetIfPresent(c.sessionHash(held.session()))
+	return !ok || s.othersSince(held.place, c.kind(held.event())) >= enough
 }
 
 // Store remembers the ranking that the call for e, started then, has brought, and
@@ -219,9 +223,10 @@ func (c *Cache) Store(e reco.Event, ranking reco.Ranking, started time.Time, mar
 // not unless it is the newest, which is if no later call's is there.
 func (c *Cache) hold(fresh *entry) (held, newest bool) {
 	newest = true
-	c.entries.Compute(c.question(fresh.event), func(have *entry, found bool) (*entry, otter.ComputeOp) {
+	event := fresh.event()
+	c.entries.Compute(c.question(event), func(have *entry, found bool) (*entry, otter.ComputeOp) {
 		switch {
-		case found && have.event == fresh.event && have.started >= fresh.started:
+		case found && have.event() == event && have.started >= fresh.started:
 			newest = false
 			return have, otter.CancelOp
 		case int64(fresh.weight()) > c.opt.Memory/biggestShare:
@@ -233,8 +238,8 @@ func (c *Cache) hold(fresh *entry) (held, newest bool) {
 	})
 	// An erase leaves its stamp before it looks for entries: either it finds this one,
 	// or this finds the stamp.
-	if held && c.erasedSince(fresh.event.Session, fresh.started) {
-		c.entries.Invalidate(c.question(fresh.event))
+	if held && c.erasedSince(event.Session, fresh.started) {
+		c.entries.Invalidate(c.question(event))
 		return false, false
 	}
 	return held, newest
@@ -247,8 +252,7 @@ func (c *Cache) StoreEmpty(e reco.Event) {
 	if life == 0 {
 		return
 	}
-	now := c.at(time.Now())
-	c.session(e.Session).storeEmpty(empty{question: uint32(c.question(e)), item: c.item(e), until: now + life}, now)
+	c.session(e.Session).storeEmpty(empty{question: uint32(c.question(e)), item: c.item(e), until: c.at(time.Now()) + life})
 }
 
 // KnownEmpty reports whether asking the API for e again is not worth a wait: it had
@@ -274,14 +278,3 @@ func (c *Cache) question(e reco.Event) uint64 { return maphash.Comparable(c.seed
 func (c *Cache) sessionHash(id string) uint64 { return maphash.String(c.seed, id) }
 func (c *Cache) item(e reco.Event) uint32     { return uint32(maphash.String(c.seed, e.Item)) }
 func (c *Cache) kind(e reco.Event) uint32     { return c.item(e)*31 + uint32(e.Type) }
-
-// coarse is a clock that stands still between sweeps. It serves otter, whose notion
-// of what is over only frees memory: whether an entry is served is judged by the
-// entry's own times, and reading the real clock once is enough.
-type coarse struct{ now atomic.Int64 }
-
-// NowNano returns the time of the last sweep.
-func (k *coarse) NowNano() int64 { return k.now.Load() }
-
-// Tick returns nil: [Cache.Run] does the sweeping.
-func (k *coarse) Tick(time.Duration) <-chan time.Time { return nil }

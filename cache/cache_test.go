@@ -312,6 +312,27 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := memory(t)
+		keep(t, c.Run)
+		for i := range 10 {
+			learn(t, c, view(fmt.Sprint("session", i), "a"), ranking("p1"))
+		}
+		if err := c.Erase(t.Context(), "session0"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Minute)
+		if got := c.Stats().Entries; got != 9 {
+			t.Errorf("before their end: got %d entries, want 9", got)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := c.Stats().Entries; got != 0 {
+			t.Errorf("after their end: got %d entries, want none", got)
+		}
+	})
+}
+
 func TestBigEntryStaysOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := memory(t)

@@ -109,7 +109,7 @@ func (c *Cache) forget(name sessionKey, s stamp) {
 	}
 	c.erased.Set(name, s)
 	for question, held := range c.entries.All() {
-		if held.started <= s.until && c.keys.session(held.event.Session) == name {
+		if held.started <= s.until && c.keys.session(held.session()) == name {
 			c.entries.Invalidate(question)
 		}
 	}

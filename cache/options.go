@@ -51,6 +51,8 @@ const (
 	// maxFreshEvents keeps a session's state small.
 	maxFreshEvents = 100
 
+	sweepEvery = time.Minute
+
 	// mostUntold is how many sessions may wait at once for Redis to be told of them.
 	mostUntold = 4096
 

@@ -100,7 +100,7 @@ func (c *Cache) Lookup(e reco.Event, deadline time.Time) Found {
 		return near
 	}
 	answer := make(chan Found, 1)
-	if !c.ask(e.Clone(), answer) {
+	if !c.ask(e, answer) {
 		return near
 	}
 	timer := time.NewTimer(wait)
@@ -239,7 +239,7 @@ func (c *Cache) promote(e reco.Event, s *session, v envelope, total int32) Found
 
 // write sends an entry to Redis and reports whether it is on its way.
 func (c *Cache) write(held *entry, stamp int64, count uint32) bool {
-	e := held.event
+	e := held.event()
 	key := c.keys.session(e.Session).text()
 	latest := time.Now().Add(mostAhead).UnixMicro()
 	return nil == c.opt.Remote.Pipe(redis.Batch{

@@ -14,17 +14,15 @@ type session struct {
 	life uint32 // number of this state among all there ever were in this process
 
 	mu      sync.Mutex
-	local   int32   // events accepted here in this life
-	foreign int32   // events accepted elsewhere, as far as Redis has told; less than 0 if it has lost some
-	floor   int32   // number of the last event before those in runs
-	runs    []run   // the last events accepted here, oldest first
-	empties []empty // questions answered with nothing, all of them since the last event for another item
-
-	named   bool
-	name    sessionKey // in Redis, if named
-	telling bool       // Redis is about to be told of pending events
-	pending int32      // events accepted here that Redis was not told of
-	told    int32      // those it was told of; the rest of local is lost to it
+	local   int32              // events accepted here in this life
+	foreign int32              // events accepted elsewhere, as far as Redis has told; less than 0 if it has lost some
+	floor   int32              // number of the last event before those in runs
+	runs    []run              // the last events accepted here, oldest first
+	empties *[maxEmpties]empty // questions answered with nothing since the last event for another item
+	name    *sessionKey        // in Redis, once it was needed
+	telling bool               // Redis is about to be told of pending events
+	pending int32              // events accepted here that Redis was not told of
+	told    int32              // those it was told of; the rest of local is lost to it
 }
 
 // told is what Redis is told of a session in one batch.
@@ -47,7 +45,7 @@ type empty struct {
 }
 
 // maxEmpties is how many questions may be known to be empty at once: as many as can
-// be asked about one item.
+// be asked about one item. One that is over leaves its place to the next.
 const maxEmpties = len(reco.EventTypes)
 
 // place is where an entry stands among the events of its session.
@@ -73,13 +71,13 @@ func (s *session) accept(kind, item uint32, keep int, shared bool) (m Mark, tell
 	} else if keep > 0 {
 		s.push(run{kind: kind, last: s.local}, keep)
 	}
-	kept := s.empties[:0]
-	for _, e := range s.empties {
-		if e.item == item {
-			kept = append(kept, e)
+	if s.empties != nil {
+		for i, e := range s.empties {
+			if e.item != item {
+				s.empties[i] = empty{}
+			}
 		}
 	}
-	s.empties = kept
 	return Mark(s.life)<<32 | Mark(uint32(s.local)), tell //nolint:gosec // never negative
 }
 
@@ -149,10 +147,11 @@ func (s *session) stopTelling() {
 
 // nameLocked returns the session's name in Redis.
 func (s *session) nameLocked(keys *keyring, id string) sessionKey {
-	if !s.named {
-		s.name, s.named = keys.session(id), true
+	if s.name == nil {
+		name := keys.session(id)
+		s.name = &name
 	}
-	return s.name
+	return *s.name
 }
 
 // othersSince counts the events for other than this kind since the place p.
@@ -177,25 +176,33 @@ func (s *session) othersSince(p place, kind uint32) int {
 	return others
 }
 
-// storeEmpty adds e; when there are maxEmpties already, the oldest goes.
-func (s *session) storeEmpty(e empty, now instant) {
+// storeEmpty remembers e in place of what it was before, else of what is over first.
+func (s *session) storeEmpty(e empty) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := s.empties[:0]
-	for _, have := range s.empties {
-		if have.question != e.question && have.until > now {
-			kept = append(kept, have)
+	if s.empties == nil {
+		s.empties = new([maxEmpties]empty)
+	}
+	slot := &s.empties[0]
+	for i := range s.empties {
+		have := &s.empties[i]
+		if have.question == e.question {
+			slot = have
+			break
+		}
+		if have.until < slot.until {
+			slot = have
 		}
 	}
-	if len(kept) == maxEmpties {
-		kept = append(kept[:0], kept[1:]...)
-	}
-	s.empties = append(kept, e)
+	*slot = e
 }
 
 func (s *session) knownEmpty(question uint32, now instant) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.empties == nil {
+		return false
+	}
 	for _, e := range s.empties {
 		if e.question == question && now < e.until {
 			return true
@@ -208,6 +215,6 @@ func (s *session) knownEmpty(question uint32, now instant) bool {
 func (c *Cache) sessionWeight() uint32 {
 	size := perEntry + allocated(unsafe.Sizeof(session{})) +
 		allocated(uintptr(c.ring)*unsafe.Sizeof(run{})) +
-		allocated(uintptr(maxEmpties)*unsafe.Sizeof(empty{}))
+		allocated(unsafe.Sizeof([maxEmpties]empty{})) + allocated(unsafe.Sizeof(sessionKey{}))
 	return uint32(size) //nolint:gosec // a few hundred
 }
