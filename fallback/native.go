@@ -28,6 +28,8 @@ type Natives struct {
 
 	file atomic.Pointer[fileLists]
 
+	late sync.WaitGroup // calls of Shared that nobody waits for any more
+
 	mu      sync.Mutex
 	entries map[place]*entry
 	recent  *list.List // of *entry, the one asked for last in front
@@ -54,6 +56,7 @@ func (n *Natives) Run(ctx context.Context) error {
 		lanes.Go(func() { n.drive(ctx, l) })
 	}
 	lanes.Wait()
+	n.late.Wait()
 	return nil
 }
 

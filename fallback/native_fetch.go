@@ -73,13 +73,11 @@ func (n *Natives) fetch(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	if n.opt.Shared != nil {
-		lease := n.sharedKey(e.place) + ":lease"
-		held, err := n.opt.Shared.Acquire(ctx, lease, n.owner, fetchLimit)
-		if !held && err == nil {
+		if !n.lease(ctx, e.place) {
 			n.poll(e)
 			return
 		}
-		defer n.release(ctx, lease)
+		defer n.release(ctx, e.place)
 		if n.broughtByOther(ctx, e) {
 			return
 		}
@@ -103,19 +101,12 @@ func (n *Natives) refresh(ctx context.Context, e *entry) {
 	if result.NotModified {
 		now.ranking, how = before.ranking, outcomeUnchanged
 	}
-	n.share(ctx, e.place, now)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.counts[how]++
 	n.installLocked(e, now)
 	n.settleLocked(e)
-}
-
-// release gives a lease back, even if ctx has ended: other pods wait for it.
-func (n *Natives) release(ctx context.Context, lease string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = n.opt.Shared.Release(ctx, lease, n.owner) // its life ends it as well
+	n.mu.Unlock()
+	n.share(ctx, e.place, now) // last, but before the lease ends: nobody here waits for it
 }
 
 // broughtByOther looks once more into Shared, now that the lease is ours: its last

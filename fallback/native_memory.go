@@ -2,7 +2,6 @@ package fallback
 
 import (
 	"container/list"
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -88,28 +87,4 @@ func (n *Natives) evictLocked(now time.Time) {
 			}
 		}
 	}
-}
-
-// share stores a snapshot for the other pods, and for this one's successor.
-func (n *Natives) share(ctx context.Context, p place, s *snapshot) {
-	if n.opt.Shared != nil {
-		_ = n.opt.Shared.Set(ctx, n.sharedKey(p), string(encodeSnapshot(p, s)), n.opt.SharedLife) // counted there; memory has it
-	}
-}
-
-// sharedSnapshot returns what Shared holds for p, nil if that is nothing or rubbish.
-func (n *Natives) sharedSnapshot(ctx context.Context, p place) *snapshot {
-	value, found, err := n.opt.Shared.Get(ctx, n.sharedKey(p))
-	if !found || err != nil {
-		return nil
-	}
-	now := time.Now()
-	s, err := parseSnapshot([]byte(value), p, now.Add(-n.opt.SharedLife), now)
-	if err != nil {
-		n.mu.Lock()
-		n.counts[outcomeRubbish]++
-		n.mu.Unlock()
-		return nil
-	}
-	return s
 }

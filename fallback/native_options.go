@@ -29,9 +29,9 @@ type Categories interface {
 	CategoryOf(productID string) (categoryID string, known bool)
 }
 
-// Shared is the memory that all pods share: a *redis.Client. It bounds its own
-// waiting and counts its own failures; to us they read as a miss, or as a lease
-// held, since two pods fetching the same list do less harm than none.
+// Shared is the memory that all pods share: a *redis.Client. It counts its own
+// failures; to us they read as a miss, or as a lease held, since two pods fetching
+// the same list do less harm than none. So does what takes too long.
 type Shared interface {
 	SharedValues
 	SharedLeases

@@ -11,6 +11,7 @@ import (
 
 	"vitrine/fallback"
 	"vitrine/fallback/platform"
+	"vitrine/internal/redis"
 )
 
 // sharedFake is the memory of all pods. Lives end by the bubble's clock.
@@ -211,7 +212,7 @@ func TestRubbishInShared(t *testing.T) {
 			})
 		})
 	}
-	f("nothing", func(string) string { return "" })
+	f("one byte", func(string) string { return "x" })
 	f("text", func(string) string { return `{"products":["evil"]}` })
 	f("another version", func(v string) string { return "\x02" + v[1:] })
 	f("cut short", func(v string) string { return v[:len(v)-1] })
@@ -233,4 +234,35 @@ func TestAYoungListIsTakenOver(t *testing.T) {
 			t.Errorf("got %d lists from shared and fetches %q, want 1 and none", got, shop.asked())
 		}
 	})
+}
+
+// Redis is the memory in production.
+var _ fallback.Shared = (*redis.Client)(nil)
+
+func TestASlowMemoryDelaysLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, fallback.NativeOptions{Platform: &shopFake{takes: 100 * time.Millisecond}, Shared: slow{newShared()}})
+		got := ask(n, view("c"), budget)
+		if len(got.ids) != 2 || got.took > 200*time.Millisecond {
+			t.Errorf("got %+v, want the platform's list within 200ms", got)
+		}
+	})
+}
+
+// slow is a memory that takes two seconds for everything.
+type slow struct{ *sharedFake }
+
+func (s slow) Get(ctx context.Context, key string) (string, bool, error) {
+	time.Sleep(2 * time.Second)
+	return s.sharedFake.Get(ctx, key)
+}
+
+func (s slow) Set(ctx context.Context, key, value string, life time.Duration) error {
+	time.Sleep(2 * time.Second)
+	return s.sharedFake.Set(ctx, key, value, life)
+}
+
+func (s slow) Acquire(ctx context.Context, key, owner string, life time.Duration) (bool, error) {
+	time.Sleep(2 * time.Second)
+	return s.sharedFake.Acquire(ctx, key, owner, life)
 }

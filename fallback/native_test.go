@@ -73,7 +73,7 @@ func (s *shopFake) asked() []string {
 }
 
 // start runs natives for the length of a bubble.
-func start(t *testing.T, o fallback.NativeOptions) *fallback.Natives {
+func start(t testing.TB, o fallback.NativeOptions) *fallback.Natives {
 	t.Helper()
 	n, err := fallback.NewNatives(o)
 	if err != nil {

@@ -1,9 +1,7 @@
 package fallback
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -118,11 +116,4 @@ func (s source) String() string {
 	default:
 		return "sales"
 	}
-}
-
-// sharedKey is p's key in the shared memory. It is a hash, so that whatever a
-// storefront sends as an id makes a key of one length and no surprises.
-func (n *Natives) sharedKey(p place) string {
-	sum := sha256.Sum256([]byte(n.opt.Namespace + "\x00" + p.String()))
-	return "v1:native:" + hex.EncodeToString(sum[:16])
 }
