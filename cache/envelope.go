@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"encoding/binary"
 	"fmt"
@@ -74,7 +73,7 @@ func (k *keyring) open(e reco.Event, raw []byte) (envelope, bool) {
 	if seal := k.envelope(e, raw[:sealAt], body); !hmac.Equal(seal[:], raw[sealAt:bodyAt]) {
 		return envelope{}, false
 	}
-	stamp, err := strconv.ParseInt(string(bytes.TrimLeft(raw[stampAt:packingAt], "0")), 10, 64)
+	stamp, err := strconv.ParseInt(string(raw[stampAt:packingAt]), 10, 64)
 	if err != nil {
 		return envelope{}, false
 	}
