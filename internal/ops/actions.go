@@ -110,7 +110,7 @@ func (a *Admin) breaker(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := b.Snapshot()
-	a.record("breaker", err, "name", now.Name, "state", wanted, "for", duration)
+	a.record("breaker", err, "name", now.Name, "state", wanted, "for", duration.String())
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return

@@ -62,11 +62,11 @@ func NewMetrics(o MetricsOptions) *Metrics {
 		upstream: newTally("", "200", "timeout", "unreachable"),
 		redis:    map[redisLabels]redisSeries{},
 	}
-	// A memory hit takes microseconds, the budget is 300 ms unless told otherwise, and
-	// five times that the most a request may ask for.
+	// A memory hit takes microseconds. The budget is 300 ms unless told otherwise, with a
+	// bucket of its own for the answers at its end, and a request may ask for five times that.
 	latency := prometheus.NewHistogramVec(histogram("vitrine_request_duration_seconds",
 		"Time from a request's arrival to its answer, in seconds.",
-		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, 1, 2), []string{"event", "source"})
+		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .2, .3, .31, .5, 1, 2), []string{"event", "source"})
 	m.upstreamLatency = prometheus.NewHistogram(histogram("vitrine_upstream_request_duration_seconds",
 		"Time one call of the API took, in seconds.",
 		.01, .025, .05, .1, .2, .3, .5, .8, 1, 2, 5))

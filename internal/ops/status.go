@@ -140,11 +140,27 @@ func (m Minute) verdict() string {
 			most = source
 		}
 	}
-	share := m.Sources[most.String()].Share
-	if share == 1 {
-		return "Serving from " + places[most]
+	clause := "Serving from " + places[most]
+	if share := m.Sources[most.String()].Share; share < 1 {
+		clause = fmt.Sprintf("Serving mostly from %s (%.0f %%)", places[most], 100*share)
 	}
-	return fmt.Sprintf("Serving mostly from %s (%.0f %%)", places[most], 100*share)
+	if most < reco.FromCache { // it should have been better
+		clause += m.commonestReason()
+	}
+	return clause
+}
+
+func (m Minute) commonestReason() string {
+	most := ""
+	for _, reason := range slices.Sorted(maps.Keys(m.Reasons)) {
+		if m.Reasons[reason] > m.Reasons[most] {
+			most = reason
+		}
+	}
+	if most == "" {
+		return ""
+	}
+	return ", reason " + most
 }
 
 // breakerVerdict is empty for a breaker that does what it does on a good day.
