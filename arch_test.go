@@ -62,7 +62,6 @@ func mayUse() map[string]string {
 	return map[string]string{
 		"github.com/HdrHistogram/hdrhistogram-go": "bench",
 		"github.com/alicebob/miniredis/v2":        "internal/redis",
-		"github.com/google/uuid":                  "internal/delivery",
 		"github.com/klauspost/compress":           "cache",
 		"github.com/maypok86/otter/v2":            "cache",
 		"github.com/prometheus/client_golang":     "internal/ops",

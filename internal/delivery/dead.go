@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"vitrine/internal/fashionai"
 	"vitrine/internal/journal"
 	"vitrine/internal/reco"
@@ -21,7 +19,7 @@ type Letters interface {
 
 // Letter is an event the API rejects, as an operator may see it.
 type Letter struct {
-	ID       uuid.UUID `json:"id"`
+	ID       ID        `json:"id"`
 	Accepted time.Time `json:"accepted"`
 	Event    string    `json:"event"`            // its type
 	Status   int       `json:"status,omitempty"` // the API's last answer; 0 if there was none

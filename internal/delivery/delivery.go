@@ -9,17 +9,13 @@ package delivery
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"vitrine/breaker"
 	"vitrine/cache"
@@ -99,6 +95,9 @@ type Delivery struct {
 	q         *schedule
 	pace      pacer
 	memory    *memory
+	loans     *loans
+	away      int             // events neither here nor settled: on their way to Redis, or back to it
+	behind    map[uint64]bool // sessions with events parked by this process since the API went away
 	waits     map[reco.Event]*wait
 	erased    map[uint64]time.Duration // sessions erased of late, and when
 	recent    map[reco.Event]*twin     // events within their duplicate window
@@ -125,6 +124,8 @@ func New(o Options) (*Delivery, error) {
 		q:       newSchedule(o.MaxInFlight),
 		pace:    pacer{ceiling: o.Rate},
 		memory:  newMemory(o.MaxMemory),
+		loans:   newLoans(),
+		behind:  make(map[uint64]bool),
 		waits:   make(map[reco.Event]*wait),
 		erased:  make(map[uint64]time.Duration),
 		recent:  make(map[reco.Event]*twin),
@@ -140,7 +141,8 @@ func New(o Options) (*Delivery, error) {
 // wanted puts it before those nobody waits for, and the ticket is to be waited on or
 // released.
 func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
-	id := newID()
+	accepted := time.Now()
+	id := newID(accepted)
 	key := d.sessionKey(e.Session)
 	if window := d.opt.DuplicateWindow[e.Type]; window > 0 {
 		if t, twice := d.acceptTwin(e, id, key, window, wanted); twice {
@@ -150,7 +152,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 	mark := d.opt.Rankings.Accept(e)
 	buffer := d.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	body := e.AppendJSON((*buffer)[:0])
-	record := journal.Record{ID: id, Time: time.Now().UnixNano(), Key: groupOf(e.Session), Body: body}
+	record := journal.Record{ID: id, Time: accepted.UnixNano(), Key: groupOf(e.Session), Body: body}
 	at := d.append(record)
 
 	d.mu.Lock()
@@ -178,7 +180,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 func (d *Delivery) Replay(at journal.Position, r journal.Record) error {
 	e, err := reco.ParseEvent(r.Body)
 	if err != nil {
-		return fmt.Errorf("replaying event %s: %w", uuid.UUID(r.ID), err)
+		return fmt.Errorf("replaying event %s: %w", ID(r.ID), err)
 	}
 	d.mu.Lock()
 	now := d.now()
@@ -337,10 +339,17 @@ func (d *Delivery) expireLocked(s *session, now time.Duration) journal.Position 
 
 // settle marks an event as done with, wherever its body is.
 func (d *Delivery) settle(at journal.Position) {
-	if inMemory(at) {
+	switch {
+	case inMemory(at):
 		d.mu.Lock()
 		d.memory.settle(at)
 		d.mu.Unlock()
+		return
+	case onLoan(at):
+		d.mu.Lock()
+		d.loans.settle(at)
+		d.mu.Unlock()
+		d.loans.wake()
 		return
 	}
 	if err := d.opt.Journal.Settle(at); err != nil {
@@ -364,26 +373,4 @@ func groupOf(session string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(session)) // a hash takes everything
 	return h.Sum64()
-}
-
-// newID returns a UUIDv7, which sorts by time.
-func newID() uuid.UUID {
-	id, err := uuid.NewV7FromReader(random{})
-	if err != nil {
-		panic(err) // random never fails
-	}
-	return id
-}
-
-// random reads the runtime's random numbers: an event's id must be unique, not secret.
-type random struct{}
-
-// Read fills p and never fails.
-func (random) Read(p []byte) (int, error) {
-	for rest := p; len(rest) > 0; {
-		var word [8]byte
-		binary.LittleEndian.PutUint64(word[:], rand.Uint64())
-		rest = rest[copy(rest, word[:]):]
-	}
-	return len(p), nil
 }

@@ -3,14 +3,9 @@ package delivery
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"vitrine/breaker"
 	"vitrine/internal/reco"
 )
-
-// ID names an accepted event, in answers, logs and the outbox: a UUIDv7.
-type ID = uuid.UUID
 
 // Ticket is an accepted event, for the request that brought it. The zero Ticket is
 // that of a request without an event.
@@ -148,7 +143,7 @@ func (d *Delivery) endLocked(w *wait, now time.Duration) {
 // twin is an event accepted a short while ago, for shops whose pages fire twice.
 type twin struct {
 	seq    uint64 // 0 while it is on its way to the journal
-	id     uuid.UUID
+	id     ID
 	born   time.Duration
 	reason reco.Reason // what its shopper was told, once known
 }
@@ -159,7 +154,7 @@ const maxTwins = 16384
 
 // acceptTwin reports whether e was accepted within the window already, and then
 // gives a ticket of that event. Otherwise e, with this id, is remembered from now on.
-func (d *Delivery) acceptTwin(e reco.Event, id uuid.UUID, key uint64, window time.Duration, wanted bool) (Ticket, bool) {
+func (d *Delivery) acceptTwin(e reco.Event, id ID, key uint64, window time.Duration, wanted bool) (Ticket, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.now()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"vitrine/internal/delivery"
 	"vitrine/internal/reco"
 )
 
@@ -39,7 +38,7 @@ func writeAnswer(rc *fasthttp.RequestCtx, v *visit) {
 		h.SetBytesV("Age", strconv.AppendInt(room[:0], int64(a.Age/time.Second), 10))
 	}
 	if v.ticket.Accepted() {
-		h.SetBytesV("Vitrine-Event", appendID(room[:0], v.ticket.ID))
+		h.SetBytesV("Vitrine-Event", v.ticket.ID.AppendTo(room[:0]))
 	}
 	json := a.Ranking.JSON()
 	rc.Response.SetBodyRaw(unsafe.Slice(unsafe.StringData(json), len(json))) //nolint:gosec // a raw body is only ever read, as a string must be
@@ -87,15 +86,4 @@ func appendStatus(dst []byte, status int) []byte {
 		return dst
 	}
 	return strconv.AppendInt(append(dst, "; fwd-status="...), int64(status), 10)
-}
-
-func appendID(dst []byte, id delivery.ID) []byte {
-	const hex = "0123456789abcdef"
-	for i, b := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			dst = append(dst, '-')
-		}
-		dst = append(dst, hex[b>>4], hex[b&15])
-	}
-	return dst
 }

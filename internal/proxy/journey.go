@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,41 +19,49 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
 		p.refuse(rc, refused)
 		return
 	}
-	req, err := reco.ParseRequest(body) // copies: nothing of rc outlives this call
-	if err != nil {
+	v := visits.Get().(*visit) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer v.end()
+	var err error
+	if v.req, err = reco.ParseRequest(body); err != nil { // copies: nothing of rc outlives this call
 		p.refuse(rc, malformed(err))
 		return
 	}
-	v := p.accept(&req)
-	p.answer(&v, began.Add(p.budget(&req)))
-	writeAnswer(rc, &v)
-	p.observed(rc, &v, time.Since(began))
+	p.accept(v)
+	p.answer(v, began.Add(p.budget(&v.req)))
+	writeAnswer(rc, v)
+	p.observed(rc, v, time.Since(began))
 }
 
 // visit is a request on its way.
 type visit struct {
-	req    *reco.Request
+	req    reco.Request
 	held   cache.Found     // what memory had for it
 	ticket delivery.Ticket // of its accepted event; a bot has none
 	answer reco.Answer
 }
 
+// visits are used again, so that a memory hit allocates nothing for them.
+var visits = sync.Pool{New: func() any { return new(visit) }} //nolint:gochecknoglobals // a pool holds no state
+
+func (v *visit) end() {
+	*v = visit{}
+	visits.Put(v)
+}
+
 // accept makes the request's event certain to reach the API.
-func (p *Proxy) accept(req *reco.Request) (v visit) {
-	v.req = req
-	if req.Bot {
-		return v
+func (p *Proxy) accept(v *visit) {
+	if v.req.Bot {
+		return
 	}
-	v.held = p.opt.Rankings.Peek(req.Event) // memory only: no wait, no allocation
-	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(req)
-	v.ticket = p.opt.Delivery.Accept(req.Event, wanted) // journalled when this returns
-	return v
+	v.held = p.opt.Rankings.Peek(v.req.Event) // memory only: no wait, no allocation
+	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(&v.req)
+	v.ticket = p.opt.Delivery.Accept(v.req.Event, wanted) // journalled when this returns
 }
 
 // answer finds the best list for an accepted request before the deadline.
 func (p *Proxy) answer(v *visit, deadline time.Time) {
 	defer p.recovered(v)
-	v.answer = p.opt.Ladder.Answer(v.req, v.held, &v.ticket, deadline)
+	v.answer = p.opt.Ladder.Answer(&v.req, v.held, &v.ticket, deadline)
 }
 
 // budget is the longest this request's shopper waits.

@@ -44,8 +44,9 @@ func (p *Proxy) shelves(page reco.Pageful, began time.Time) []visit {
 		budget = min(page.Budget, mostBudget*budget)
 	}
 	shelves := make([]visit, len(page.Requests))
-	for i := range page.Requests {
-		shelves[i] = p.accept(&page.Requests[i])
+	for i := range shelves {
+		shelves[i].req = page.Requests[i]
+		p.accept(&shelves[i])
 	}
 	var all sync.WaitGroup
 	for i := range shelves {
@@ -79,7 +80,7 @@ func appendShelf(dst []byte, s *visit) []byte {
 	}
 	if s.ticket.Accepted() {
 		dst = append(dst, `,"event":"`...)
-		dst = append(appendID(dst, s.ticket.ID), '"')
+		dst = append(s.ticket.ID.AppendTo(dst), '"')
 	}
 	return append(dst, '}')
 }

@@ -138,6 +138,9 @@ type quiet struct{}
 // Printf drops the line.
 func (quiet) Printf(string, ...any) {}
 
+// Handler is the data path without a listener.
+func (p *Proxy) Handler() fasthttp.RequestHandler { return p.handle }
+
 // Serve answers on l until Shutdown.
 func (p *Proxy) Serve(l net.Listener) error {
 	if l.Addr().Network() == "unix" {
