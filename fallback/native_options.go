@@ -74,6 +74,10 @@ type NativeOptions struct {
 	Keep time.Duration
 	// SharedLife is how long a snapshot outlives its fetch in Shared (168 h).
 	SharedLife time.Duration
+	// Patience is how long a list waits for an answer of Shared (30 ms, several times
+	// what a healthy one takes): somebody may be waiting for the list, and its source
+	// can be asked without Shared.
+	Patience time.Duration
 	// MaxBytes and MaxLists bound the memory; the list asked for longest ago goes first (16 MiB, 20 000).
 	MaxBytes int
 	MaxLists int
@@ -98,6 +102,7 @@ func (o NativeOptions) withDefaults() NativeOptions {
 	def(&o.Refresh, 5*time.Minute)
 	def(&o.Keep, 24*time.Hour)
 	def(&o.SharedLife, 7*24*time.Hour)
+	def(&o.Patience, 30*time.Millisecond)
 	num(&o.MaxBytes, 16<<20)
 	num(&o.MaxLists, 20_000)
 	num(&o.Workers, 4)

@@ -7,17 +7,12 @@ import (
 	"time"
 )
 
-// sharedPatience is how long a list waits for an answer of Shared, several times what
-// a healthy one takes. Somebody may be waiting for the list, and the source can be
-// asked without Shared.
-const sharedPatience = 30 * time.Millisecond
-
-// soon does something with Shared, and returns what came of it within the patience.
+// soon does something with Shared, and returns what came of it within NativeOptions.Patience.
 // What comes later is dropped; Run waits for it before it returns.
 func soon[T any](n *Natives, do func() T) (came T, inTime bool) {
 	result := make(chan T, 1)
 	n.late.Go(func() { result <- do() })
-	timer := time.NewTimer(sharedPatience)
+	timer := time.NewTimer(n.opt.Patience)
 	defer timer.Stop()
 	select {
 	case came = <-result:

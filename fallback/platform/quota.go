@@ -8,7 +8,7 @@ import (
 
 // quota spaces requests evenly, so that no burst of them, and no restart of the
 // second, exceeds the platform's rate; and counts them by the day. All pods of one
-// shop share the platform's quota, but not this count of it: Rate is one pod's.
+// shop share the platform's quota, but not this count of it, which a restart forgets.
 type quota struct {
 	interval time.Duration // between the starts of two requests; 0 = none
 	daily    int           // 0 = not limited
