@@ -60,5 +60,5 @@ func heap() int64 {
 	time.Sleep(10 * time.Millisecond) // otter's maintenance, if any is left
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far below
+	return int64(m.HeapAlloc)
 }

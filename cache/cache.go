@@ -252,14 +252,14 @@ func (c *Cache) StoreEmpty(e reco.Event) {
 	if life == 0 {
 		return
 	}
-	c.session(e.Session).storeEmpty(empty{question: uint32(c.question(e)), item: c.item(e), until: c.at(time.Now()) + life})
+	c.session(e.Session).storeEmpty(empty{question: half(c.question(e)), item: c.item(e), until: c.at(time.Now()) + life})
 }
 
 // KnownEmpty reports whether asking the API for e again is not worth a wait: it had
 // nothing a moment ago, and the session has looked at nothing else since.
 func (c *Cache) KnownEmpty(e reco.Event) bool {
 	s, ok := c.sessions.GetIfPresent(c.sessionHash(e.Session))
-	return ok && s.knownEmpty(uint32(c.question(e)), c.at(time.Now()))
+	return ok && s.knownEmpty(half(c.question(e)), c.at(time.Now()))
 }
 
 // session returns the state of a session, which may be new.
@@ -276,5 +276,8 @@ func (c *Cache) at(t time.Time) instant { return instant(t.Sub(c.epoch)) }
 
 func (c *Cache) question(e reco.Event) uint64 { return maphash.Comparable(c.seed, e) }
 func (c *Cache) sessionHash(id string) uint64 { return maphash.String(c.seed, id) }
-func (c *Cache) item(e reco.Event) uint32     { return uint32(maphash.String(c.seed, e.Item)) }
+func (c *Cache) item(e reco.Event) uint32     { return half(maphash.String(c.seed, e.Item)) }
 func (c *Cache) kind(e reco.Event) uint32     { return c.item(e)*31 + uint32(e.Type) }
+
+// half of a hash is enough to tell apart what one session does.
+func half(hash uint64) uint32 { return uint32(hash >> 32) }

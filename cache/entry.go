@@ -69,7 +69,7 @@ func (e *entry) weight() uint32 {
 	size := perEntry + allocated(unsafe.Sizeof(*e)) +
 		allocated(uintptr(len(e.ids))) +
 		allocated(uintptr(len(e.ranking.JSON())))
-	return uint32(min(size, math.MaxUint32)) //nolint:gosec // cut to fit
+	return uint32(min(size, math.MaxUint32))
 }
 
 // allocated is about what the allocator takes for size bytes: its classes are an

@@ -9,7 +9,7 @@ import (
 	"vitrine/internal/reco"
 )
 
-var hashKey = [32]byte{1, 2, 3} //nolint:gochecknoglobals // a constant, but for its type
+var hashKey = [32]byte{1, 2, 3}
 
 // What was sealed opens again, and only for the same event with the same key; with
 // any byte changed, or any cut off or put on, it does not open.

@@ -46,6 +46,8 @@ const (
 //
 //	ARGV: field, envelope, its stamp, the latest stamp to believe, life in ms, most fields, kept fields, most events
 //	returns: the stamp of the erase that refused it, or 0
+//
+//nolint:gochecknoglobals // a constant, but for its type
 var storeScript = redis.NewScript(`
 local key, field, stamp, latest = KEYS[1], ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local function believed(text)
@@ -76,15 +78,17 @@ if redis.call('HLEN', key) > tonumber(ARGV[6]) then
 	table.sort(fields, function(a, b) return a[2] < b[2] end)
 	for i = 1, #fields - tonumber(ARGV[7]) do redis.call('HDEL', key, fields[i][1]) end
 end
-return 0`) //nolint:gochecknoglobals // a constant, but for its type
+return 0`)
 
 // eraseScript leaves of a session nothing but when it was erased.
 //
 //	ARGV: stamp, life in ms
+//
+//nolint:gochecknoglobals // a constant, but for its type
 var eraseScript = redis.NewScript(`
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[1])
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`) //nolint:gochecknoglobals // a constant, but for its type
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
 
 func (k sessionKey) text() string { return keyPrefix + base64.RawURLEncoding.EncodeToString(k[:]) }
 
@@ -210,7 +214,7 @@ func parseCount(reply any) (int32, bool) {
 		return int32(n), n >= 0 && n < mostEvents //nolint:gosec // checked beside
 	case string:
 		parsed, err := strconv.ParseUint(n, 10, 31)
-		return int32(parsed), err == nil && parsed < mostEvents //nolint:gosec // checked beside
+		return int32(parsed), err == nil && parsed < mostEvents
 	default:
 		return 0, false
 	}

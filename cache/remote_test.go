@@ -44,17 +44,13 @@ func connect(t testing.TB, url string) *redis.Client {
 // keep runs something until the test ends.
 func keep(t testing.TB, run func(context.Context) error) {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := run(ctx); err != nil {
+		if err := run(t.Context()); err != nil {
 			t.Errorf("running: %v", err)
 		}
 	})
-	t.Cleanup(func() {
-		stop()
-		running.Wait()
-	})
+	t.Cleanup(running.Wait)
 }
 
 // pod is the cache of one of several pods that share a Redis.
@@ -67,13 +63,11 @@ func pod(t testing.TB, remote cache.Remote, change ...func(*cache.Options)) *cac
 	return c
 }
 
-// embedded runs a test with two pods on one embedded Redis, in a time of their own.
-func embedded(t *testing.T, test func(t *testing.T, here, there *cache.Cache, shared *redis.Client)) {
+// pods returns two pods, and the embedded Redis they share.
+func pods(t *testing.T) (here, there *cache.Cache, shared *redis.Client) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		shared := connect(t, "embedded")
-		test(t, pod(t, shared), pod(t, shared), shared)
-	})
+	shared = connect(t, "embedded")
+	return pod(t, shared), pod(t, shared), shared
 }
 
 // ask accepts e and looks it up, as the journey does.
@@ -83,7 +77,8 @@ func ask(c *cache.Cache, e reco.Event) cache.Found {
 }
 
 func TestAnotherPodServesWhatOneLearned(t *testing.T) {
-	embedded(t, func(t *testing.T, here, there *cache.Cache, _ *redis.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, _ := pods(t)
 		e := view("s", "a")
 		learn(t, here, e, ranking("p1", "p2"))
 		time.Sleep(20 * time.Second)
@@ -105,7 +100,8 @@ func TestAnotherPodServesWhatOneLearned(t *testing.T) {
 }
 
 func TestLoginChangesTheQuestion(t *testing.T) {
-	embedded(t, func(t *testing.T, here, there *cache.Cache, _ *redis.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, _ := pods(t)
 		e := view("s", "a")
 		learn(t, here, e, ranking("p1"))
 		loggedIn := e
@@ -136,7 +132,8 @@ func TestMovingOnAcrossPods(t *testing.T) {
 		"itself and two others": {[]reco.Event{other(1)}, append(repeat(20, a), other(2)), cache.Fresh},
 	} {
 		t.Run(name, func(t *testing.T) {
-			embedded(t, func(t *testing.T, here, there *cache.Cache, _ *redis.Client) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there, _ := pods(t)
 				here.Accept(other(0))
 				learn(t, here, a, ranking("p1"))
 				for _, e := range tc.here {
@@ -164,7 +161,8 @@ func TestMovingOnAcrossPods(t *testing.T) {
 // The first events after a session's hop must not be taken for others' events that
 // came after the ranking they bring.
 func TestHoppingSessionHitsAtOnce(t *testing.T) {
-	embedded(t, func(t *testing.T, here, there *cache.Cache, _ *redis.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, _ := pods(t)
 		for i := range 10 {
 			here.Accept(view("s", fmt.Sprint(i)))
 		}
@@ -189,7 +187,8 @@ func TestHoppingSessionHitsAtOnce(t *testing.T) {
 }
 
 func TestOnlyALaterCallReplacesInRedis(t *testing.T) {
-	embedded(t, func(t *testing.T, here, there *cache.Cache, shared *redis.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, shared := pods(t)
 		e := view("s", "a")
 		first := time.Now()
 		markHere, markThere := here.Accept(e), there.Accept(e)
@@ -205,7 +204,8 @@ func TestOnlyALaterCallReplacesInRedis(t *testing.T) {
 }
 
 func TestEraseReachesEveryPod(t *testing.T) {
-	embedded(t, func(t *testing.T, here, there *cache.Cache, shared *redis.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there, shared := pods(t)
 		e, kept := view("s", "a"), view("t", "a")
 		learn(t, here, e, ranking("p1"))
 		learn(t, here, kept, ranking("p1"))

@@ -102,7 +102,7 @@ func (s *session) place(m Mark) (p place, count uint32) {
 	if uint32(m>>32) == s.life {
 		p.local = int32(uint32(m)) //nolint:gosec // accept made it from one
 	}
-	return p, uint32(max(0, p.local+p.foreign)) //nolint:gosec // not negative
+	return p, uint32(max(0, p.local+p.foreign))
 }
 
 // placeOf is where an event stands that was the session's count-th when it was accepted,

@@ -164,7 +164,7 @@ const resubscribe = 2 * time.Second
 // listen receives until the connection is lost, or does not answer a PING.
 func (c *Client) listen(ctx context.Context, channel string, receive func(message string)) {
 	subscription := c.slow.Subscribe(ctx, channel)
-	defer subscription.Close() //nolint:errcheck // it is over either way
+	defer subscription.Close()
 	stop := context.AfterFunc(ctx, func() { _ = subscription.Close() })
 	defer stop()
 	pinged := false

@@ -8,7 +8,7 @@ type Embedded struct{ e *embedded }
 func NewEmbedded() Embedded { return Embedded{newEmbedded()} }
 
 func (x Embedded) Put(key string, life time.Duration) {
-	x.e.server.Set(key, "v") //nolint:errcheck // only a key of another type is an error
+	x.e.server.Set(key, "v")
 	x.e.server.SetTTL(key, life)
 }
 

@@ -33,15 +33,13 @@ func connect(t testing.TB, url string, change ...func(*redis.Options)) (*redis.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := c.Run(ctx); err != nil {
+		if err := c.Run(t.Context()); err != nil {
 			t.Errorf("running: %v", err)
 		}
 	})
 	t.Cleanup(func() {
-		stop()
 		running.Wait()
 		if err := c.Close(); err != nil {
 			t.Error(err)
@@ -285,7 +283,7 @@ func delay(t *testing.T, addr string, by time.Duration) string {
 			if err != nil {
 				return
 			}
-			far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
+			far, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 			if err != nil {
 				_ = near.Close()
 				continue

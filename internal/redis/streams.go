@@ -135,5 +135,5 @@ func entriesOf(messages []driver.XMessage) []Entry {
 
 // jitter returns d, at least half of it, at random.
 func jitter(d time.Duration) time.Duration {
-	return d/2 + time.Duration(rand.Int64N(int64(d/2))) //nolint:gosec // no secret
+	return d/2 + time.Duration(rand.Int64N(int64(d/2)))
 }
