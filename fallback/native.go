@@ -128,6 +128,7 @@ type Asked struct {
 
 // rung is a place that may answer: one list of the file, or an entry.
 type rung struct {
+	place place
 	fixed *snapshot
 	entry *entry
 }
@@ -146,7 +147,7 @@ func (n *Natives) Ask(e reco.Event) Asked {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range places {
-		var r rung
+		r := rung{place: p}
 		if p.source == fromFile {
 			r.fixed = n.fileList(p)
 		} else {
@@ -182,6 +183,31 @@ func (a Asked) Wait(deadline time.Time) (reco.Ranking, time.Duration, bool) {
 			a.natives.await(held, deadline)
 		}
 	}
+}
+
+// Tried is what one place gave when it was asked for an ordering.
+type Tried struct {
+	Place   string // such as "platform:category:27"
+	Found   bool   // false: there is no list of it, or none yet
+	Ranking reco.Ranking
+	Age     time.Duration
+}
+
+// Tried lists the places that were asked, best first, down to the first with
+// products to show, and what each has now.
+func (a Asked) Tried() []Tried {
+	now := time.Now()
+	tried := make([]Tried, 0, a.count)
+	a.natives.mu.Lock()
+	defer a.natives.mu.Unlock()
+	for _, r := range a.rungs[:a.count] {
+		t := Tried{Place: r.place.String()}
+		if s := r.snapshotLocked(); s != nil {
+			t.Ranking, t.Found, t.Age = s.ranking, true, s.age(now)
+		}
+		tried = append(tried, t)
+	}
+	return tried
 }
 
 // look returns the best there is now.

@@ -359,6 +359,27 @@ func TestTheFileHelpsThePlatform(t *testing.T) {
 	})
 }
 
+func TestTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shop := &shopFake{ids: map[platform.Query][]string{{List: platform.Similar, ID: "p"}: {}}}
+		n := start(t, fallback.NativeOptions{Platform: shop, Catalogue: catalogue{"p": "c"}, Sales: &sales{}})
+		event := reco.Event{Type: reco.ProductView, Item: "p"}
+		f := func(want string) {
+			t.Helper()
+			var got string
+			for _, tried := range n.Ask(event).Tried() {
+				got += fmt.Sprintf("%s %v %v %q\n", tried.Place, tried.Found, tried.Age, tried.Ranking.IDs())
+			}
+			if got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+		}
+		f("platform:similar:p false 0s []\nplatform:category:c false 0s []\nsales:category:c false 0s []\n")
+		time.Sleep(time.Second)
+		f("platform:similar:p true 1s []\nplatform:category:c true 1s [\"c1\" \"c2\"]\n")
+	})
+}
+
 func TestMostAskedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shop := &shopFake{takes: time.Second}
