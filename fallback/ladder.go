@@ -135,11 +135,11 @@ func (l *Ladder) Answer(req *reco.Request, held cache.Found, ticket *delivery.Ti
 	}
 	native := l.ask(req) // what is missing is fetched while the API is waited for
 	held = l.opt.Rankings.Lookup(req.Event, deadline)
-	if held.Status == cache.Fresh {
+	switch {
+	case held.Status == cache.Fresh && !ticket.AskedSince(held.Age):
 		ticket.Release()
 		return l.serve(req, fromCache(held), held, native, deadline)
-	}
-	if l.opt.Rankings.KnownEmpty(req.Event) {
+	case held.Status != cache.Fresh && l.opt.Rankings.KnownEmpty(req.Event):
 		ticket.Release()
 		return l.below(req, delivery.Result{Reason: reco.Empty}, held, native, deadline)
 	}
@@ -168,10 +168,14 @@ func (l *Ladder) remembered(req *reco.Request, held cache.Found, deadline time.T
 // below answers when the API has no ranking to give: with an older one, else natively.
 func (l *Ladder) below(req *reco.Request, r delivery.Result, held cache.Found, native nativeRung, deadline time.Time) reco.Answer {
 	answer := reco.Answer{Reason: r.Reason, Status: r.Status}
-	if held.Status == cache.Stale {
+	switch held.Status {
+	case cache.Fresh: // it came while the wait for it was given up
+		answer = fromCache(held)
+	case cache.Stale:
 		answer = fromCache(held)
 		answer.Reason, answer.Status = r.Reason, r.Status
 		held = cache.Found{} // it is the head: not to be stepped down to once more
+	case cache.None:
 	}
 	return l.serve(req, answer, held, native, deadline)
 }

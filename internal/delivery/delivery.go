@@ -160,7 +160,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 	away := d.opt.Breaker.State() != breaker.Closed
 	seq := d.addLocked(key, record, pending{at: at, born: now, mark: mark, replay: away}, now)
 	d.pace.accept(now)
-	t := Ticket{ID: id, d: d, seq: seq}
+	t := Ticket{ID: id, d: d, seq: seq, at: now}
 	if wanted {
 		t.wait, t.refused = d.joinLocked(e, key, seq, away, now)
 	}

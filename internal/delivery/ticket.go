@@ -14,8 +14,9 @@ type Ticket struct {
 
 	d       *Delivery
 	seq     uint64
-	wait    *wait       // nil if there is nothing to wait for
-	refused reco.Reason // then why
+	at      time.Duration // when it was accepted
+	wait    *wait         // nil if there is nothing to wait for
+	refused reco.Reason   // then why
 }
 
 // Accepted reports whether there is an event.
@@ -40,6 +41,13 @@ type wait struct {
 	done    chan struct{}
 	result  Result // once done is closed
 	by      uint64 // the event that brought it
+}
+
+// AskedSince reports whether the event waits for an answer, and a ranking of that age
+// is one: it was asked for since the event was accepted. Wait then returns at once, or
+// as soon as the call that brought it is booked.
+func (t *Ticket) AskedSince(age time.Duration) bool {
+	return t.wait != nil && t.d.now()-age >= t.at
 }
 
 // Wait waits until the ranking is there, or is known not to come, or the deadline
@@ -167,7 +175,7 @@ func (d *Delivery) acceptTwin(e reco.Event, id ID, key uint64, window time.Durat
 	}
 	d.stats.Accepted++
 	d.stats.Deduplicated++
-	t := Ticket{ID: first.id, d: d, seq: first.seq, refused: first.reason}
+	t := Ticket{ID: first.id, d: d, seq: first.seq, at: now, refused: first.reason}
 	if wanted && first.reason == reco.NoReason {
 		t.wait, t.refused = d.joinLocked(e, key, first.seq, d.opt.Breaker.State() != breaker.Closed, now)
 	}
