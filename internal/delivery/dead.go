@@ -35,9 +35,21 @@ type deadLetters struct {
 	buried  []journal.Record
 }
 
-// bury keeps a rejected event.
-func (d *Delivery) bury(r journal.Record, out fashionai.Outcome) {
+// bury keeps a rejected event. One taken over from Redis goes back there, to the dead
+// letters of all pods.
+func (d *Delivery) bury(at journal.Position, r journal.Record, out fashionai.Outcome) {
 	r.Extra = uint32(out.Status) //nolint:gosec // an HTTP status
+	if onLoan(at) {
+		d.mu.Lock()
+		d.loans.condemn(at, r.Extra)
+		d.mu.Unlock()
+		return
+	}
+	d.buryHere(r)
+}
+
+// buryHere keeps a rejected event among this process's dead letters.
+func (d *Delivery) buryHere(r journal.Record) {
 	if d.dead.journal != nil {
 		_, err := d.dead.journal.Append(r)
 		if err == nil {

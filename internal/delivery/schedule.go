@@ -123,17 +123,30 @@ func newSchedule(slots int) *schedule {
 
 // add takes in an event and gives it its number.
 func (q *schedule) add(key uint64, p pending, now time.Duration) *session {
-	s := q.sessions[key]
-	if s == nil {
-		s = &session{key: key}
-		q.sessions[key] = s
-	}
+	s := q.session(key)
 	q.seq++
 	p.seq = q.seq
 	q.events++
 	q.insert(s, p)
 	if s.in != &q.ready[s.class()] {
 		q.place(s, now)
+	}
+	return s
+}
+
+// restore takes an event back that discard took out.
+func (q *schedule) restore(key uint64, p pending, now time.Duration) {
+	s := q.session(key)
+	q.events++
+	q.insert(s, p)
+	q.place(s, now)
+}
+
+func (q *schedule) session(key uint64) *session {
+	s := q.sessions[key]
+	if s == nil {
+		s = &session{key: key}
+		q.sessions[key] = s
 	}
 	return s
 }
@@ -298,7 +311,7 @@ func (q *schedule) finish(s *session, as class, p pending, settled bool, now tim
 	q.place(s, now)
 }
 
-// discard settles an event that is not under way, and reports whether it was there.
+// discard takes out an event that is not under way, and reports whether it was there.
 func (q *schedule) discard(s *session, seq uint64, now time.Duration) (pending, bool) {
 	i := s.find(seq)
 	if i < 0 {

@@ -124,6 +124,11 @@ func (d *Delivery) ring() {
 // deliver posts an event and settles what comes of it. It returns the buffer, grown.
 func (d *Delivery) deliver(f *flight, buffer []byte) []byte {
 	record, e, err := d.load(f.at, buffer)
+	if errors.Is(err, errRecalled) {
+		f.permit.Done(breaker.Outcome{Kind: breaker.Ignored})
+		d.finish(f, verdict{untried: true})
+		return buffer
+	}
 	if err != nil {
 		f.permit.Done(breaker.Outcome{Kind: breaker.Ignored})
 		d.opt.Log.Error("an accepted event cannot be read back, and is dropped", "error", err)
@@ -150,7 +155,7 @@ func (d *Delivery) deliver(f *flight, buffer []byte) []byte {
 	result := d.remember(e, f, started, out)
 	v := d.judge(f, out)
 	if v.dropped == DeadLetter {
-		d.bury(record, out)
+		d.bury(f.at, record, out)
 	}
 	if v.settled {
 		d.settle(f.at)
@@ -161,20 +166,31 @@ func (d *Delivery) deliver(f *flight, buffer []byte) []byte {
 
 // load reads an event's body back, into buffer if it comes from the journal.
 func (d *Delivery) load(at journal.Position, buffer []byte) (r journal.Record, e reco.Event, err error) {
-	if inMemory(at) {
+	if inMemory(at) || onLoan(at) {
 		d.mu.Lock()
-		held, ok := d.memory.get(at)
+		r, err = d.heldLocked(at)
 		d.mu.Unlock()
-		if !ok {
-			return r, e, errors.New("no such record in memory")
-		}
-		r = held
-		r.Body = append(buffer, held.Body...) //nolint:gocritic // the caller keeps what it is given as its buffer
-	} else if r, err = d.opt.Journal.Read(at, buffer); err != nil {
+		r.Body = append(buffer, r.Body...) // the caller keeps what it is given as its buffer
+	} else {
+		r, err = d.opt.Journal.Read(at, buffer)
+	}
+	if err != nil {
 		return r, e, err
 	}
 	e, err = reco.ParseEvent(r.Body)
 	return r, e, err
+}
+
+// heldLocked returns the event that this process holds at that position.
+func (d *Delivery) heldLocked(at journal.Position) (journal.Record, error) {
+	if onLoan(at) {
+		return d.loans.take(at, d.now()+d.opt.Timeout)
+	}
+	held, ok := d.memory.get(at)
+	if !ok {
+		return held, errors.New("no such record in memory")
+	}
+	return held, nil
 }
 
 // sent lets the session's next event follow this one.
@@ -239,6 +255,7 @@ func (d *Delivery) remember(e reco.Event, f *flight, started time.Time, out fash
 // verdict is what becomes of an event after a try.
 type verdict struct {
 	settled   bool
+	untried   bool // a taken-over event that is no longer this process's to send
 	delivered bool
 	expired   bool
 	dropped   Drop
@@ -317,6 +334,7 @@ func (d *Delivery) finish(f *flight, v verdict) {
 		d.stats.Expired++
 	case v.dropped != 0:
 		d.stats.Dropped[v.dropped]++
+	case v.untried:
 	default:
 		d.stats.Retried[v.cause]++
 		p.due = now + v.after
@@ -325,7 +343,11 @@ func (d *Delivery) finish(f *flight, v verdict) {
 		f.left = true // what was never sent holds its session no longer under way, but back in the queue
 		f.session.sending = false
 	}
-	d.q.finish(f.session, f.class, p, v.settled, now)
+	recalled := !v.settled && onLoan(p.at) && !d.loans.mayStart(p.at, now+d.opt.Timeout)
+	if recalled {
+		d.setAsideLocked(p)
+	}
+	d.q.finish(f.session, f.class, p, v.settled || recalled, now)
 	d.mu.Unlock()
 	d.work.Signal()
 }

@@ -56,7 +56,7 @@ func (d *Delivery) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats
-	s.Pending = d.q.events
+	s.Pending = d.q.events + d.away
 	s.Waiting = d.q.waiting
 	s.Replay = len(d.q.ready[replay])
 	for _, n := range d.q.inFlight {
