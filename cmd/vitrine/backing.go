@@ -131,18 +131,19 @@ func ruled(o fallback.RuleOptions) bool {
 	return o != ruleOptions(config.Default().Rules)
 }
 
-// makeNatives makes the platform's orderings, if there is a platform.
+// makeNatives makes the platform's orderings, if there is a platform or a file of lists.
 func (s *sidecar) makeNatives() error {
 	p := s.conf.Platform
-	if p.Kind == "none" {
+	if p.Kind == noPlatform && p.File == "" {
 		return nil
 	}
-	shop, err := platform.New(platformOptions(s.conf))
-	if err != nil {
-		return err //nolint:wrapcheck // it names the key
-	}
-	o := fallback.NativeOptions{
-		Platform: shop, Breaker: s.breakers.platform, Refresh: p.Refresh, Namespace: shop.Fingerprint(),
+	o := fallback.NativeOptions{File: p.File, Refresh: p.Refresh}
+	if p.Kind != noPlatform {
+		shop, err := platform.New(platformOptions(s.conf))
+		if err != nil {
+			return err //nolint:wrapcheck // it names the key
+		}
+		o.Platform, o.Breaker, o.Namespace = shop, s.breakers.platform, shop.Fingerprint()
 	}
 	if s.catalog != nil {
 		o.Catalogue = s.catalog
@@ -150,6 +151,7 @@ func (s *sidecar) makeNatives() error {
 	if s.redis != nil {
 		o.Shared = s.redis
 	}
+	var err error
 	if s.natives, err = fallback.NewNatives(o); err != nil {
 		return fmt.Errorf("platform: %w", err)
 	}

@@ -14,10 +14,25 @@ func loadConfig(args, environ []string) (config.Config, []string, error) {
 	return config.Load(args, environ, config.ReadFile, validateParts)
 }
 
+// mistakeAbout returns what keeps one key's value from being known, if anything does, of
+// an error that [config.Load] gave.
+func mistakeAbout(key string, err error) error {
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok {
+		return err
+	}
+	for _, m := range invalid.Mistakes {
+		if m.Key == key || m.Key == "" { // "" is a file that cannot be read
+			return errors.New(m.String())
+		}
+	}
+	return nil
+}
+
 // validateParts asks the packages that use the configuration what is wrong with it.
 func validateParts(c config.Config) error {
 	var errs []error
-	if c.Platform.Kind != "none" {
+	if c.Platform.Kind != noPlatform {
 		errs = append(errs, platformOptions(c).Validate())
 	}
 	errs = append(errs,
@@ -25,6 +40,9 @@ func validateParts(c config.Config) error {
 		underKey("rules", ruleOptions(c.Rules).Validate()))
 	return errors.Join(errs...)
 }
+
+// noPlatform is the value of platform.kind that asks none.
+const noPlatform = "none"
 
 // platformOptions is how the shop's platform is asked.
 func platformOptions(c config.Config) platform.Options {

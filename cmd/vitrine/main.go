@@ -51,6 +51,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return cmdDemo(ctx, args, stdout, stderr)
 	case "check":
 		return cmdCheck(args, environ, stdout, stderr)
+	case "outbox":
+		return cmdOutbox(args, environ, stdout, stderr)
+	case "healthcheck":
+		return cmdHealthcheck(ctx, args, environ, stderr)
 	case "version":
 		return cmdVersion(stdout)
 	case "help":

@@ -101,7 +101,7 @@ func (s *sidecar) dependencies() []ops.Dependency {
 			return true, ""
 		}})
 	}
-	if s.natives != nil {
+	if s.conf.Platform.Kind != noPlatform {
 		all = append(all, ops.Dependency{Name: "platform", Check: byBreaker(s.breakers.platform)})
 	}
 	return all

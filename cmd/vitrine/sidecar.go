@@ -191,7 +191,7 @@ func (s *sidecar) makeJournal() (err error) {
 		Dir: o.Dir, MaxBytes: int64(o.MaxBytes), SyncAlways: o.Fsync == "always",
 	})
 	if err == nil {
-		s.dead, err = journal.Open(journal.Options{Dir: filepath.Join(o.Dir, "dead"), MaxBytes: maxDeadLetters})
+		s.dead, err = journal.Open(journal.Options{Dir: filepath.Join(o.Dir, deadLetters), MaxBytes: maxDeadLetters})
 	}
 	switch {
 	case errors.Is(err, journal.ErrUnwritable):

@@ -44,8 +44,9 @@ func (e *InvalidError) Error() string {
 // VITRINE_CONFIG, then the environment ("NAME=value", as os.Environ gives it), then the
 // flags in args. A variable set to nothing counts as not set.
 //
-// All mistakes are reported together, as an *InvalidError; the error is [flag.ErrHelp] if
-// args ask for help. The warnings are about what does no harm, and hold no secret. readFile
+// All mistakes are reported together, as an *InvalidError, beside the configuration as far
+// as it makes sense, for a command that needs only a key or two. The error is
+// [flag.ErrHelp] if args ask for help. The warnings are about what does no harm, and hold no secret. readFile
 // is os.ReadFile, or one that bounds what it reads, as [ReadFile] does.
 //
 // The parts are what the packages that use the values have to say about them. The errors
@@ -83,7 +84,7 @@ func Load(
 	}
 	if len(l.mistakes) > 0 {
 		slices.SortStableFunc(l.mistakes, byPlace)
-		return Config{}, l.warnings, &InvalidError{l.mistakes}
+		return c, l.warnings, &InvalidError{l.mistakes}
 	}
 	return c, append(l.warnings, c.warnings()...), nil
 }

@@ -22,6 +22,7 @@ type SegmentReport struct {
 	Pending int       // of Records; the others are settled
 	Oldest  time.Time // of Records, by Record.Time; zero if there are none
 	Newest  time.Time
+	Waiting time.Time // the oldest of those pending; zero if there are none
 	Torn    bool // an unfinished record follows; the next Open cuts it off
 	Damaged bool // what follows, or the whole file, is unreadable; it is or will be set aside
 }
@@ -76,6 +77,9 @@ func inspectSegment(path string, e entry, buffer []byte) (SegmentReport, []byte,
 	}
 	if found.records > 0 {
 		s.Oldest, s.Newest = time.Unix(0, found.oldest), time.Unix(0, found.newest)
+	}
+	if found.pending > 0 {
+		s.Waiting = time.Unix(0, found.waiting)
 	}
 	return s, buffer, nil
 }

@@ -69,6 +69,7 @@ type scan struct {
 	pending int
 	oldest  int64 // Record.Time, if there are records
 	newest  int64
+	waiting int64 // the oldest Record.Time of those pending, if there are any
 	rest    remains
 }
 
@@ -86,6 +87,9 @@ func scanSegment(data []byte, sequence uint32) scan {
 		}
 		s.records++
 		if !f.settled() {
+			if s.pending == 0 || f.time() < s.waiting {
+				s.waiting = f.time()
+			}
 			s.pending++
 		}
 		return true
