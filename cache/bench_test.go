@@ -9,6 +9,7 @@ import (
 
 	"vitrine/cache"
 	"vitrine/internal/reco"
+	"vitrine/internal/redistest"
 )
 
 // BenchmarkHit is what the journey asks of the cache for a page seen before.
@@ -28,6 +29,39 @@ func BenchmarkHit(b *testing.B) {
 				b.Error("not a fresh hit")
 			}
 		}
+	})
+}
+
+// BenchmarkLookup is a hit in Redis, from a memory too small to help.
+func BenchmarkLookup(b *testing.B) {
+	server := redistest.Start(b)
+	shared := connect(b, server.URL())
+	here := pod(b, shared, func(o *cache.Options) { o.Memory = 64 << 20 })
+	there := pod(b, shared, func(o *cache.Options) { o.Memory = 64 << 10 })
+	events := make([]reco.Event, 1024)
+	for i := range events {
+		events[i] = view(fmt.Sprintf("session-%016x", i*7919), fmt.Sprintf("product-%d", i))
+		learn(b, here, events[i], ranking(strings.Repeat("x", 600)))
+		ask(here, view(events[i].Session, "other")) // its turn comes after the ranking's
+	}
+	deadline := time.Now().Add(time.Hour)
+	b.ReportAllocs()
+	b.Run("sequential", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if there.Lookup(events[i%len(events)], deadline).Status != cache.Fresh {
+				b.Fatal("not a fresh hit")
+			}
+		}
+	})
+	b.Run("64", func(b *testing.B) {
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				if there.Lookup(events[i%len(events)], deadline).Status != cache.Fresh {
+					b.Error("not a fresh hit")
+				}
+			}
+		})
 	})
 }
 

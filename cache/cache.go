@@ -162,15 +162,16 @@ func (c *Cache) peek(e reco.Event) Found {
 	if !ok || held.event() != e {
 		return Found{}
 	}
-	f := c.judge(held, c.at(time.Now()))
+	s, _ := c.sessions.GetIfPresent(c.sessionHash(e.Session))
+	f := c.judge(held, s, c.at(time.Now()))
 	if f.Status != None {
 		f.Tier = reco.Memory
 	}
 	return f
 }
 
-// judge says what a held entry is worth now.
-func (c *Cache) judge(held *entry, now instant) Found {
+// judge says what a held entry is worth now. Its session is nil if it was forgotten.
+func (c *Cache) judge(held *entry, s *session, now instant) Found {
 	if now >= held.staleUntil {
 		return Found{}
 	}
@@ -183,21 +184,17 @@ func (c *Cache) judge(held *entry, now instant) Found {
 	switch {
 	case f.TTL <= 0:
 		f.Status = Stale
-	case c.movedOn(held):
+	case c.movedOn(held, s):
 		f.Status, f.TTL = Stale, 0
 	}
 	return f
 }
 
 // movedOn reports whether the session of a held entry has had enough other events since.
-// Of a session that was forgotten in between nobody knows, so it may have.
-func (c *Cache) movedOn(held *entry) bool {
+// Of a session that was forgotten nobody knows, so it may have.
+func (c *Cache) movedOn(held *entry, s *session) bool {
 	enough := c.opt.Policies[held.eventType].FreshEvents
-	if enough == 0 {
-		return false
-	}
-	s, ok := c.sessions.GetIfPresent(c.sessionHash(held.session()))
-	return !ok || s.othersSince(held.place, c.kind(held.event())) >= enough
+	return enough > 0 && (s == nil || s.othersSince(held.place, c.kind(held.event())) >= enough)
 }
 
 // Store remembers the ranking that the call for e, started then, has brought, and

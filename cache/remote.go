@@ -150,7 +150,7 @@ func (c *Cache) ask(e reco.Event, answer chan<- Found) bool {
 				answer <- Found{}
 				return
 			}
-			far := c.receive(e, s, told, replies[len(replies)-1])
+			far := c.receive(e, s, s.acknowledge(told, replies[0]), replies[len(replies)-1])
 			c.count.foundFar(far)
 			answer <- far
 		},
@@ -233,7 +233,7 @@ func (c *Cache) promote(e reco.Event, s *session, v envelope, total int32) Found
 	if c.erasedSince(e.Session, held.started) {
 		return Found{}
 	}
-	f := c.judge(held, c.at(now))
+	f := c.judge(held, s, c.at(now))
 	if f.Status != None {
 		f.Tier = reco.Redis
 		c.hold(held)
@@ -319,13 +319,15 @@ func (c *Cache) raised(u untold, t told, replies []any, err error) {
 		u.session.stopTelling()
 		return
 	}
-	if total, ok := parseCount(replies[0]); ok {
-		u.session.learn(total, t)
-	} else {
-		c.count.rubbish.Add(1)
-	}
 	if erased, ok := replies[len(replies)-1].(string); ok {
 		c.receiveStamp(u.id, erased)
 	}
+	total, ok := parseCount(replies[0])
+	if !ok { // it cannot be written, or is rubbish; at once is too soon to try again
+		u.session.acknowledge(t, replies[0])
+		u.session.stopTelling()
+		return
+	}
+	u.session.learn(total, t)
 	c.raise(u)
 }

@@ -408,6 +408,35 @@ func TestRubbishIsAMiss(t *testing.T) {
 	}
 }
 
+// A Redis that takes no more writes still answers, and is told of events once it does.
+func TestFullRedisServesOn(t *testing.T) {
+	server := redistest.Start(t)
+	a := view("s", "a")
+	key, field := cache.RemoteNames(hashKey, a)
+	learn(t, pod(t, connect(t, server.URL())), a, ranking("p1"))
+	eventually(t, "the ranking", func() bool {
+		return server.Do("HEXISTS", key, field) == "1" && server.Do("HGET", key, "n") == "1"
+	})
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	there := pod(t, connect(t, server.URL()))
+	for i := range 2 {
+		if got := ask(there, a).Status; got != cache.Fresh {
+			t.Errorf("full: got status %d, want fresh", got)
+		}
+		there.Accept(view("s", fmt.Sprint("other", i)))
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	eventually(t, "the count to include what was refused", func() bool {
+		there.Accept(a)
+		var n int
+		_, err := fmt.Sscan(server.Do("HGET", key, "n"), &n)
+		return err == nil && n > 5
+	})
+	if got := there.Stats().Rubbish; got != 0 {
+		t.Errorf("got %d pieces of rubbish, want none", got)
+	}
+}
+
 // eventually polls, since a real Redis takes real time, but never long.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

@@ -126,6 +126,16 @@ func (s *session) learn(total int32, t told) {
 	s.foreign = total - t.upTo
 }
 
+// acknowledge returns what Redis was told indeed: not the events of t if it refused to
+// count them, as it does when it is full or a replica.
+func (s *session) acknowledge(t told, reply any) told {
+	if _, counted := reply.(int64); counted || t.events == 0 {
+		return t
+	}
+	s.untell(t)
+	return told{upTo: t.upTo - t.events}
+}
+
 // untell takes back what Redis may not have been told after all. If it was, events
 // count twice, and the session's rankings are taken for out of date a little early.
 func (s *session) untell(t told) {
