@@ -127,6 +127,21 @@ func TestOnePodFetchesForAll(t *testing.T) {
 	})
 }
 
+func TestAListFetchedElsewhereMeanwhileIsNotFetchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, held := newShared(), &shopFake{wait: time.Hour}
+		n := start(t, fallback.NativeOptions{Platform: held, Shared: shared})
+		n.Ask(view("c")) // not in Shared; and the quota holds the fetch up
+		synctest.Wait()
+		ask(start(t, fallback.NativeOptions{Platform: &shopFake{}, Shared: shared}), view("c"), budget)
+		held.set(func() { held.wait = 0 })
+		time.Sleep(5 * time.Second)
+		if got := ask(n, view("c"), 0); len(got.ids) != 2 || len(held.asked()) > 0 {
+			t.Errorf("got %+v and fetches %q, want the other pod's list", got, held.asked())
+		}
+	})
+}
+
 func TestARestartFindsTheListInShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, shop := newShared(), &shopFake{}

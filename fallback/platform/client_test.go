@@ -93,7 +93,9 @@ func TestAnswersThatAreNot(t *testing.T) {
 		`{"items":[{"productId":"a"}],"errors":[{"message":"no"}]}`,
 		`{"items":[{"productId":"a"}],"errors":"no"}`, `{"items":[{"productId":"a"}],"errors":{"a":1}}`,
 		`{"items":[{"productId":"a"}],"errors":true}`,
-		strings.Repeat("[", 3<<20), // gjson alone would exhaust the stack over it
+		strings.Repeat("[", 3<<20),
+		// gjson would go down as deep as it is told to, until the stack is exhausted.
+		`{"items":[{"productId":"a"}],"x":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
 	} {
 		f(body)
 	}
@@ -142,6 +144,12 @@ func TestPause(t *testing.T) {
 		f("-1", 100*time.Millisecond)
 		f("86400", 10*time.Minute)
 		f("99999999999999999999", 2*time.Second)
+
+		client := newClient(t, custom(answer(http.StatusOK, `{"errors":[{"extensions":{"code":"THROTTLED"}}]}`)))
+		_, err := client.Fetch(t.Context(), platform.Query{List: platform.Category, ID: "1"})
+		if got := client.Quota().Wait; platform.KindOf(err) != platform.Throttled || got != 2*time.Second {
+			t.Errorf("got %v and a wait of %v, want 2s", err, got)
+		}
 	})
 }
 
@@ -287,6 +295,26 @@ func TestPages(t *testing.T) {
 	asked, o.Pages = nil, 1
 	if got, err = category(t, o, "1"); err != nil || len(got.IDs) != 100 || len(asked) != 1 {
 		t.Errorf("got %d ids from pages %v, %v, want one page", len(got.IDs), asked, err)
+	}
+}
+
+// The first page's validators say nothing about the second.
+func TestAListOfPagesHasNoValidators(t *testing.T) {
+	o := platform.Options{
+		Kind: "vtex", Vars: map[string]string{"account": "loja"},
+		Transport: answering(func(r *http.Request) (*http.Response, error) {
+			body := "[" + strings.Repeat(`{"productId":"1"},`, 49) + `{"productId":"2"}]`
+			if r.URL.Query().Get("_from") != "0" {
+				body = `[]`
+			}
+			response := respond(http.StatusPartialContent, body)
+			response.Header.Set("ETag", `"v1"`)
+			return response, nil
+		}),
+	}
+	got, err := category(t, o, "1")
+	if err != nil || len(got.IDs) != 2 || got.Validators != (platform.Validators{}) {
+		t.Errorf("got %+v, %v, want two ids without validators", got, err)
 	}
 }
 
