@@ -261,15 +261,19 @@ const (
 func Outcomes() []Outcome { return []Outcome{OK, Late, Timeout, Failed, Refused} }
 
 func outcomeOf(answered bool, err error, took, late time.Duration) Outcome {
-	var timeout net.Error
 	switch {
 	case answered && took > late:
 		return Late
 	case answered:
 		return OK
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case timedOut(err):
 		return Timeout
 	default:
 		return Failed
 	}
+}
+
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
