@@ -139,11 +139,12 @@ type outboxState struct {
 	MemoryBytes   int64             `json:"memoryBytes"`
 	Ledger        ops.Ledger        `json:"ledger"`
 	Journal       *ops.Journal      `json:"journal,omitempty"`
+	Parked        any               `json:"parked,omitempty"` // in Redis, by all pods
 	DeadLetters   int               `json:"deadLetters"`
 	Dead          []delivery.Letter `json:"dead"` // the first of them
 }
 
-func (s *sidecar) showOutbox(context.Context) (any, error) {
+func (s *sidecar) showOutbox(ctx context.Context) (any, error) {
 	now := s.delivery.Stats()
 	state := outboxState{
 		Where: s.outbox, Pending: now.Pending, InFlight: now.InFlight, Waiting: now.Waiting,
@@ -153,11 +154,24 @@ func (s *sidecar) showOutbox(context.Context) (any, error) {
 		j := s.journalState()
 		state.Journal = &j
 	}
+	if s.parking != nil {
+		if parked, err := s.parking.Contents(ctx); err != nil {
+			state.Parked = err.Error()
+		} else {
+			state.Parked = parked
+		}
+	}
 	var err error
 	state.Dead, state.DeadLetters, err = s.delivery.DeadLetters(maxShown)
 	return state, errors.Join(err)
 }
 
-func (s *sidecar) redrive(context.Context) (int, error) {
-	return s.delivery.Redrive() //nolint:wrapcheck // it says what it does
+// redrive sends the dead letters again, this pod's and those in Redis.
+func (s *sidecar) redrive(ctx context.Context) (int, error) {
+	n, err := s.delivery.Redrive()
+	if s.parking == nil {
+		return n, err //nolint:wrapcheck // it says what it does
+	}
+	parked, errParked := s.parking.Redrive(ctx)
+	return n + parked, errors.Join(err, errParked)
 }

@@ -76,6 +76,7 @@ func (s *sidecar) run(ctx context.Context) error {
 
 	base := start(fail, s.base...)
 	delivery := start(fail, part{"delivery", s.delivery.Run})
+	parking := start(fail, s.aside...)
 	listeners := start(fail, s.listeners...)
 	s.log.Info("ready", "data", s.data.Addr().String(), "probes", s.probes.Addr().String(), "admin", s.admins.Addr().String())
 	data := make(chan error, 1)
@@ -95,6 +96,7 @@ func (s *sidecar) run(ctx context.Context) error {
 	if err := s.proxy.Shutdown(stopping, clientsGrace); err != nil {
 		s.log.Warn("requests were still under way", "error", err)
 	}
+	parking.stop()
 	s.drain()
 	delivery.stop()
 	listeners.stop()
@@ -116,9 +118,18 @@ func causeOf(ctx context.Context) error {
 func (s *sidecar) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
-	s.delivery.Drain(ctx)
-	if left := s.delivery.Stats().Pending; left > 0 {
-		s.log.Warn("events are left undelivered", "events", left, "outbox", s.outbox)
+	before := s.delivery.Stats().Parked
+	s.delivery.Drain(ctx, s.parking)
+	now := s.delivery.Stats()
+	if parked := now.Parked - before; parked > 0 {
+		s.log.Info("undelivered events are parked in Redis", "events", parked)
+	}
+	switch {
+	case now.Pending == 0:
+	case s.outbox == inMemory:
+		s.log.Error("undelivered events are lost: there is no outbox folder", "events", now.Pending)
+	default:
+		s.log.Warn("undelivered events are left in the outbox", "events", now.Pending, "outbox", s.outbox)
 	}
 }
 

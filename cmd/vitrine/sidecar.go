@@ -42,12 +42,14 @@ type sidecar struct {
 	dead     *journal.Journal // nil with journal
 	outbox   string           // where the events are, in words
 	delivery *delivery.Delivery
+	parking  *delivery.Parking // nil without a Redis that pods share
 	catalog  *catalog.Catalog  // nil without catalogue and rules
 	natives  *fallback.Natives // nil without a platform
 	ladder   *fallback.Ladder
 	proxy    *proxy.Proxy
 
 	base      []part // what runs below delivery
+	aside     []part // what runs beside it, until it drains
 	listeners []part // probes and admin
 
 	data, probes, admins net.Listener
@@ -71,6 +73,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 		s.makeCache,
 		s.makeJournal,
 		s.makeDelivery,
+		s.makeParking,
 		s.makeFallback,
 		s.makeProxy,
 		s.recover, // before anything new can come in
@@ -221,6 +224,23 @@ func (s *sidecar) makeDelivery() (err error) {
 	}
 	s.delivery, err = delivery.New(options)
 	return err //nolint:wrapcheck // it names the part
+}
+
+// makeParking makes the way to other pods. An embedded Redis ends with this process, so
+// that nothing is parked there.
+func (s *sidecar) makeParking() (err error) {
+	if s.redis == nil || s.redis.Embedded() {
+		return nil
+	}
+	s.parking, err = delivery.NewParking(delivery.ParkingOptions{
+		Delivery: s.delivery, Redis: s.redis, Log: s.log,
+		After: s.conf.Outbox.ParkAfter, MaxBytes: int64(s.conf.Outbox.ParkMaxBytes),
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // it names the part
+	}
+	s.aside = append(s.aside, part{"parking", s.parking.Run})
+	return nil
 }
 
 // measured is the API with a stopwatch.

@@ -2,25 +2,79 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"vitrine/breaker"
 )
 
-// Drain goes on delivering what is pending while the API takes it, until ctx ends.
-// Nothing may be accepted any more.
-func (d *Delivery) Drain(ctx context.Context) {
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+const (
+	// drainParking is kept for parking of the time there is to drain: at the start of it
+	// nothing more is sent, and the last calls come back meanwhile.
+	drainParking = 2 * time.Second
+	// drainLast is when sessions are parked whose last event is still on its way out.
+	drainLast  = 500 * time.Millisecond
+	drainLook  = 20 * time.Millisecond
+	drainRetry = 100 * time.Millisecond // while Redis does not take events
+)
+
+// Drain is what a process does with its events before it goes, until ctx ends, which
+// must have a deadline. Nothing may be accepted any more, and nothing is sent after.
+// It goes on delivering while the API takes events; what is left then is parked, if p is
+// not nil, oldest first, and after that still what comes back from calls under way. What
+// it does not get to stays pending, and in the journal if there is one.
+func (d *Delivery) Drain(ctx context.Context, p *Parking) {
+	end, _ := ctx.Deadline()
+	delivering, cancel := context.WithDeadline(ctx, end.Add(-drainParking))
+	d.finishWell(delivering)
+	cancel()
+	d.stop()
+	if p != nil {
+		p.drain(ctx, end)
+		return
+	}
+	for d.Stats().InFlight > 0 && rest(ctx, drainLook) {
+	}
+}
+
+// finishWell waits while what is pending is being delivered.
+func (d *Delivery) finishWell(ctx context.Context) {
+	for d.Stats().Pending > 0 && d.opt.Breaker.State() == breaker.Closed && rest(ctx, drainLook) {
+	}
+}
+
+// drain gives back what is on loan and parks the rest. Redis being away or full is
+// tried again while there is time.
+func (p *Parking) drain(ctx context.Context, end time.Time) {
 	for {
-		s := d.Stats()
-		if s.Pending == 0 || s.InFlight == 0 && d.opt.Breaker.State() != breaker.Closed {
-			return
+		p.recall()
+		p.giveBack(ctx)
+		_, err := p.ship(ctx, p.d.backlog(everything), time.Until(end) < drainLast)
+		pause := drainLook
+		if err != nil {
+			p.complain("events could not be parked", err)
+			pause = drainRetry
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
+		now := p.d.Stats()
+		onLoan, _ := p.d.loaned()
+		done := now.Pending == 0 || errors.Is(err, errNoRoom) && now.InFlight == 0
+		if done && onLoan == 0 || !rest(ctx, pause) {
+			break
 		}
+	}
+	for stream := range parkedStreams {
+		p.d.handBack(stream, func(string) bool { return true }) // Redis cannot be asked any more
+	}
+}
+
+// rest reports whether it could rest for so long.
+func rest(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }

@@ -141,10 +141,12 @@ func (r *recentIDs) add(id [16]byte) {
 	r.next = (r.next + 1) % len(r.ring)
 }
 
-// borrow accepts an event that another process parked. It reports false if this
-// process has that very entry already.
-func (d *Delivery) borrow(stream int, entry string, r journal.Record) bool {
-	e, wrong := reco.ParseEvent(r.Body)
+// borrow accepts an event that another process parked, or buries what is none, if
+// wrong or its body says so. It reports false if this process has that very entry already.
+func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong error) bool {
+	e, err := reco.ParseEvent(r.Body)
+	wrong = errors.Join(wrong, err)
+	r.Key = groupOf(e.Session)
 	age := max(time.Since(time.Unix(0, r.Time)), 0) // a clock set back must not make an event immortal
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -233,16 +235,21 @@ func (d *Delivery) handBack(stream int, kept func(entry string) bool) (adopted i
 	return adopted
 }
 
-// lent says how many events of a stream are on loan, by state.
-func (d *Delivery) lent(stream int) (count [settled + 1]int) {
+// lent says how many events of each stream are on loan, by state.
+func (d *Delivery) lent() (count [parkedStreams][settled + 1]int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.loans.slots {
-		if n.stream == stream {
-			count[n.state]++
-		}
+		count[n.stream][n.state]++
 	}
 	return count
+}
+
+// loaned says how many events are on loan, and the bytes of their bodies.
+func (d *Delivery) loaned() (events, bytes int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.loans.slots), d.loans.bytes
 }
 
 // returned is a settled loan.
