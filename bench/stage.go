@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"vitrine/bench/fakeapi"
+	"vitrine/bench/rig"
+	"vitrine/bench/shopdata"
+	"vitrine/bench/wire"
+)
+
+// stage is everything a run needs on this machine: the stand-in API, Redis and the
+// sidecars. Whoever sets it up closes it.
+type stage struct {
+	dir       string
+	catalogue *shopdata.Catalogue
+	api       *fakeapi.Server
+	redis     *rig.Redis // nil if there is none of our own
+	pods      []*pod
+	affinity  bool
+}
+
+// pod is one sidecar and the way to it, which change when it is restarted.
+type pod struct {
+	fresh bool
+
+	mu      sync.Mutex
+	sidecar *rig.Sidecar
+	client  *wire.Client
+	away    bool       // requests go elsewhere meanwhile
+	past    rig.Events // counts of its former processes
+	opened  int64      // connections to them
+}
+
+// setUp starts everything. On an error nothing is left behind.
+func setUp(ctx context.Context, o *options, extra ...func(*fakeapi.Options)) (*stage, error) {
+	dir, err := os.MkdirTemp("", "vitrine-bench-")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dir: dir, affinity: o.affinity, catalogue: shopdata.New(1, o.items, o.categories)}
+	if err := s.start(ctx, o, extra); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *stage) start(ctx context.Context, o *options, extra []func(*fakeapi.Options)) (err error) {
+	api := fakeapi.Options{
+		Rankings: fakeapi.Rankings{Catalogue: s.catalogue, Seed: o.model.Seed},
+		Seed:     o.model.Seed, ColdEvents: o.cold, Latency: o.latency, MaxLedger: 1 << 20,
+	}
+	for _, change := range extra {
+		change(&api)
+	}
+	if s.api, err = fakeapi.Start(api); err != nil {
+		return fmt.Errorf("starting the stand-in API: %w", err)
+	}
+	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Env: o.env}
+	switch o.redis {
+	case "server":
+		if s.redis, err = rig.StartRedis(ctx); err != nil {
+			return err
+		}
+		sidecar.Redis = s.redis.URL()
+	case "embedded":
+		sidecar.Redis = "embedded"
+	}
+	if sidecar.Binary == "" {
+		if sidecar.Binary, err = rig.Build(ctx, s.dir); err != nil {
+			return err
+		}
+	}
+	for range o.pods {
+		p := &pod{fresh: o.fresh}
+		if p.sidecar, err = rig.StartSidecar(ctx, sidecar); err != nil {
+			return err
+		}
+		p.client = wire.NewClient(p.sidecar.Addr(), o.fresh)
+		s.pods = append(s.pods, p)
+	}
+	return nil
+}
+
+// Close ends everything, sidecars first so that they find Redis and the API.
+func (s *stage) Close() error {
+	errs := make([]error, len(s.pods))
+	var group sync.WaitGroup
+	for i, p := range s.pods {
+		group.Go(func() {
+			p.client.Close()
+			errs[i] = p.sidecar.Close()
+		})
+	}
+	group.Wait()
+	if s.redis != nil {
+		errs = append(errs, s.redis.Close())
+	}
+	if s.api != nil {
+		errs = append(errs, s.api.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
+
+// route returns the client for a session's next request: its own sidecar's with
+// affinity, any other one's without; never one that is about to go.
+func (s *stage) route(session string) *wire.Client {
+	start := rand.IntN(len(s.pods))
+	if s.affinity {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(session))
+		start = int(h.Sum32() % uint32(len(s.pods)))
+	}
+	for i := range s.pods {
+		if client, ok := s.pods[(start+i)%len(s.pods)].ready(); ok {
+			return client
+		}
+	}
+	client, _ := s.pods[start].ready()
+	return client
+}
+
+func (p *pod) ready() (*wire.Client, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.client, !p.away
+}
+
+// restart takes the pod out, lets requests under way end, and replaces its process.
+func (p *pod) restart(ctx context.Context) error {
+	p.setAway(true)
+	if !sleep(ctx, 500*time.Millisecond) {
+		return nil
+	}
+	p.bury(ctx)
+	if err := p.sidecar.Stop(); err != nil {
+		return err
+	}
+	return p.revive(ctx)
+}
+
+// kill ends the pod's process at once, without taking it out first.
+func (p *pod) kill(ctx context.Context) {
+	p.bury(ctx)
+	p.sidecar.Kill()
+}
+
+// bury keeps what only the process knows.
+func (p *pod) bury(ctx context.Context) {
+	if m, err := p.sidecar.Metrics(ctx); err == nil {
+		p.past = p.past.Add(m.Events())
+	}
+}
+
+// revive starts the process anew with the same journal.
+func (p *pod) revive(ctx context.Context) error {
+	if err := p.sidecar.Restart(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened += p.client.Opened()
+	p.client.Close()
+	p.client, p.away = wire.NewClient(p.sidecar.Addr(), p.fresh), false
+	return nil
+}
+
+func (p *pod) setAway(away bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = away
+}
+
+// connections is how many were opened to the sidecars.
+func (s *stage) connections() (n int64) {
+	for _, p := range s.pods {
+		client, _ := p.ready()
+		n += p.opened + client.Opened()
+	}
+	return n
+}
+
+// usage is what the sidecars use, added up.
+func (s *stage) usage() (sum rig.Usage) {
+	for _, p := range s.pods {
+		u := p.sidecar.Usage()
+		sum.CPU += u.CPU
+		sum.Resident += u.Resident
+		sum.Files += u.Files
+	}
+	return sum
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"vitrine/bench/check"
+	"vitrine/bench/load"
+	"vitrine/bench/report"
+	"vitrine/bench/rig"
+	"vitrine/bench/traffic"
+	"vitrine/bench/wire"
+)
+
+// trial offers a load to a stage and finds out how it went.
+type trial struct {
+	opts    *options
+	stage   *stage
+	checker *check.Checker
+	rec     *load.Recorder
+
+	start   time.Time // of what is measured
+	answers sync.Pool
+
+	mu     sync.Mutex
+	states []report.State
+}
+
+// newTrial prepares one. Nothing is sent yet.
+func newTrial(o *options, s *stage) *trial {
+	return &trial{
+		opts: o, stage: s,
+		checker: check.New(check.Options{
+			Rankings: s.api.Rankings(), Fresh: o.lifetime("FRESH", time.Minute), Stale: o.lifetime("STALE", 30*time.Minute), Share: o.check,
+		}),
+		answers: sync.Pool{New: func() any { return new(wire.Answer) }},
+	}
+}
+
+// lifetime is what the sidecar was told of cache.fresh or cache.stale.
+func (o *options) lifetime(name string, otherwise time.Duration) time.Duration {
+	if d, err := time.ParseDuration(o.env["VITRINE_CACHE_"+name]); err == nil {
+		return d
+	}
+	return otherwise
+}
+
+// offer sends the crowd's requests along a curve, whose warm-up is not measured,
+// and does something beside, if there is something. It fills the report.
+func (t *trial) offer(ctx context.Context, curve load.Curve, beside func(context.Context) error, run *report.Run, out *progress) error {
+	arrivals := t.opts.arrivals(t.opts.withWarmth(curve))
+	crowd := traffic.NewCrowd(t.opts.model, t.stage.catalogue, arrivals.Curve.Total()/arrivals.Curve.Length().Seconds())
+	t.start = time.Now().Add(t.opts.warm)
+	t.rec = load.NewRecorder(t.start, curve.Length())
+
+	side, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	var failure error
+	group.Go(func() { t.watch(side) })
+	group.Go(func() { out.follow(side, t.rec, t.start, curve) })
+	if beside != nil {
+		group.Go(func() {
+			if sleep(side, time.Until(t.start)) {
+				failure = beside(side)
+			}
+		})
+	}
+	before := t.stage.usage()
+	offer := load.Open(ctx, crowd.Requests(arrivals.All()), t.opts.workers, t.fire)
+	used := t.stage.usage()
+	stop()
+	group.Wait()
+
+	t.settle(ctx)
+	run.Planned, run.Sent, run.Workers = offer.Planned, offer.Sent, offer.Workers
+	run.Length = report.Duration(curve.Length())
+	run.Connections = t.stage.connections()
+	run.CPU, run.Resident = report.Duration(used.CPU-before.CPU), used.Resident
+	run.Events = t.counts(ctx)
+	run.Ledger = t.checker.Settle(run.Events)
+	run.Violations = t.checker.Findings()
+	run.Fill(t.rec.Recording())
+	run.Timeline.States = t.states
+	return failure
+}
+
+// fire sends one request and judges its answer.
+func (t *trial) fire(r traffic.Request, due time.Time) {
+	a := t.answers.Get().(*wire.Answer)
+	defer t.answers.Put(a)
+	request := r.AppendHTTP(make([]byte, 0, 1024))
+	t.checker.Asked(r)
+	sent := time.Now()
+	err := t.stage.route(r.Session).Do(request, a, sent.Add(t.opts.timeout))
+	done := time.Now()
+	s := load.Sample{Due: due, Lag: sent.Sub(due), Took: done.Sub(due)}
+	if err != nil {
+		t.checker.Failed(r)
+		s.Class = "no answer"
+	} else {
+		v := t.checker.Answer(r, a)
+		s.Class, s.OK = v.Source, v.OK && (v.Products > 0 || len(r.Native) == 0)
+	}
+	if s.Class == "" {
+		s.Class = "refused"
+	}
+	if !due.Before(t.start) {
+		t.rec.Record(s)
+	}
+}
+
+// watch looks at the sidecars and the ledger once a second until ctx ends.
+func (t *trial) watch(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		t.look(ctx)
+		t.checker.Arrived(t.stage.api.LedgerSince(t.checker.After()))
+	}
+}
+
+// look notes the state of the sidecars that answer.
+func (t *trial) look(ctx context.Context) {
+	state := report.State{At: time.Since(t.start).Seconds()}
+	for _, p := range t.stage.pods {
+		if _, ready := p.ready(); !ready {
+			continue
+		}
+		m, err := p.sidecar.Metrics(ctx)
+		if err != nil {
+			continue
+		}
+		e := m.Events()
+		t.checker.Balance(e)
+		state.Breaker = max(state.Breaker, m[`vitrine_breaker_state{name="recommendation"}`])
+		state.Pending += e.Pending
+		state.Accepted += e.Accepted
+		state.Delivered += e.Delivered
+		state.Retried += e.Retried
+		state.Resident += int64(m["process_resident_memory_bytes"])
+		state.Goroutines += int64(m["go_goroutines"])
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.states = append(t.states, state)
+}
+
+// settle waits until nothing is pending, at most as long as it is allowed to.
+func (t *trial) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, t.opts.settle)
+	defer cancel()
+	for t.counts(ctx).Pending > 0 && sleep(ctx, 100*time.Millisecond) {
+		t.checker.Arrived(t.stage.api.LedgerSince(t.checker.After()))
+	}
+	t.checker.Arrived(t.stage.api.LedgerSince(t.checker.After()))
+}
+
+// counts are the sidecars' counts of events, with those of their former processes.
+func (t *trial) counts(ctx context.Context) (sum rig.Events) {
+	for _, p := range t.stage.pods {
+		past := p.past
+		past.Pending = 0 // its successor has them
+		sum = sum.Add(past)
+		if m, err := p.sidecar.Metrics(ctx); err == nil {
+			sum = sum.Add(m.Events())
+		}
+	}
+	return sum
+}
+
+// verdict is the exit code of a run.
+func verdict(run *report.Run) int {
+	switch {
+	case len(run.Violations) > 0:
+		return exitViolation
+	case len(run.Void) > 0:
+		return exitLimited
+	case !run.Pass():
+		return exitObjective
+	default:
+		return exitOK
+	}
+}
+
+// progress writes a line that overwrites itself, on a terminal only.
+type progress struct {
+	write func(string) // nil writes nothing
+}
+
+// follow tells how far a run is until ctx ends.
+func (p *progress) follow(ctx context.Context, rec *load.Recorder, start time.Time, curve load.Curve) {
+	if p.write == nil {
+		return
+	}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.write("")
+			return
+		case <-tick.C:
+		}
+		done, bad := rec.Progress()
+		text := fmt.Sprintf("%d answered, %d bad, %v to go", done, bad, time.Until(start.Add(curve.Length())).Round(time.Second))
+		if time.Now().Before(start) {
+			text = "warming up, " + text
+		}
+		p.write(text)
+	}
+}
