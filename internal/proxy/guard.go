@@ -36,9 +36,9 @@ func newGuard(s Security) guard {
 // check returns why a request must not come in, or nil.
 func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 	h := &rc.Request.Header
-	if ambiguousLength(h.RawHeaders()) {
+	if why := ambiguous(h.RawHeaders()); why != "" {
 		rc.SetConnectionClose()
-		return badRequest("Content-Length and Transfer-Encoding exclude each other")
+		return badRequest(why)
 	}
 	if _, local := rc.Conn().(localConn); !local && (!g.knows(h.Host()) || !g.knows(rc.URI().Host())) {
 		return forbidden("the Host is not a loopback one")
@@ -46,7 +46,7 @@ func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 	if refused := g.checkBrowser(h); refused != nil {
 		return refused
 	}
-	if !g.forwarded && (len(h.Peek("X-Forwarded-For")) > 0 || len(h.Peek("Forwarded")) > 0) {
+	if !g.forwarded && (len(h.PeekAll("X-Forwarded-For")) > 0 || len(h.PeekAll("Forwarded")) > 0) {
 		return forbidden("the request was forwarded")
 	}
 	if g.token != nil {
@@ -65,8 +65,10 @@ func (g *guard) checkBrowser(h *fasthttp.RequestHeader) *problem {
 			return forbidden("the request comes from a browser (Origin)")
 		}
 	}
-	if site := h.Peek("Sec-Fetch-Site"); len(site) > 0 && string(site) != "none" && !listed {
-		return forbidden("the request comes from a browser (Sec-Fetch-Site)")
+	for _, site := range h.PeekAll("Sec-Fetch-Site") {
+		if string(site) != "none" && !listed {
+			return forbidden("the request comes from a browser (Sec-Fetch-Site)")
+		}
 	}
 	return nil
 }
@@ -82,17 +84,17 @@ func (g *guard) knows(host []byte) bool {
 		name = bare
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
-	if name == "localhost" || slices.Contains(g.hosts, name) || slices.Contains(g.hosts, strings.ToLower(string(host))) {
+	if name == "localhost" || name == "localhost." || slices.Contains(g.hosts, name) || slices.Contains(g.hosts, strings.ToLower(string(host))) {
 		return true
 	}
 	address, err := netip.ParseAddr(name)
 	return err == nil && address.Unmap().IsLoopback() && address.Zone() == ""
 }
 
-// ambiguousLength reports whether a header has both Content-Length and
-// Transfer-Encoding: what one end takes for the body, the other may take for the next
-// request.
-func ambiguousLength(raw []byte) bool {
+// ambiguous says what in a header leaves it open where the request ends, "" if nothing
+// does. What one end takes for the body, or for a header of its own, the other may
+// take for something else.
+func ambiguous(raw []byte) string {
 	length, encoding := false, false
 	for len(raw) > 0 {
 		line := raw
@@ -104,14 +106,19 @@ func ambiguousLength(raw []byte) bool {
 		if len(line) == 0 {
 			continue
 		}
-		switch line[0] | 0x20 {
-		case 'c':
+		switch line[0] {
+		case ' ', '\t':
+			return "a header is folded over two lines"
+		case 'c', 'C':
 			length = length || named(line, "content-length")
-		case 't':
+		case 't', 'T':
 			encoding = encoding || named(line, "transfer-encoding")
 		}
 	}
-	return length && encoding
+	if length && encoding {
+		return "Content-Length and Transfer-Encoding exclude each other"
+	}
+	return ""
 }
 
 func named(line []byte, name string) bool {
