@@ -14,7 +14,7 @@ import (
 
 // watchDemo runs the demo, hands every line to see, and returns the exit code and what went
 // to standard error.
-func watchDemo(t *testing.T, ctx context.Context, see func(line string), args ...string) (int, string) {
+func watchDemo(ctx context.Context, t *testing.T, see func(line string), args ...string) (int, string) {
 	t.Helper()
 	out, stdout := io.Pipe()
 	var problems strings.Builder
@@ -41,7 +41,7 @@ func TestDemo(t *testing.T) {
 	t.Chdir(here)
 	t.Setenv("TMPDIR", temp)
 	tried, seconds, summed := 0, 0, false
-	code, problems := watchDemo(t, t.Context(), func(line string) {
+	code, problems := watchDemo(t.Context(), t, func(line string) {
 		if m := curlLine.FindStringSubmatch(line); m != nil {
 			tried++
 			tryCurl(t, m[1], m[2])
@@ -83,13 +83,13 @@ func tryCurl(t *testing.T, url, body string) {
 func TestDemoTwice(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	code, _ := watchDemo(t, ctx, func(line string) {
+	code, _ := watchDemo(ctx, t, func(line string) {
 		if !secondLine.MatchString(line) || ctx.Err() != nil {
 			return
 		}
 		inner, stopInner := context.WithCancel(ctx)
 		defer stopInner()
-		code, problems := watchDemo(t, inner, func(line string) {
+		code, problems := watchDemo(inner, t, func(line string) {
 			if secondLine.MatchString(line) {
 				stopInner()
 			}

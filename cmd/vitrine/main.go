@@ -51,6 +51,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return cmdDemo(ctx, args, stdout, stderr)
 	case "check":
 		return cmdCheck(args, environ, stdout, stderr)
+	case "doctor":
+		return cmdDoctor(ctx, args, environ, stdout, stderr)
 	case "outbox":
 		return cmdOutbox(args, environ, stdout, stderr)
 	case "healthcheck":
