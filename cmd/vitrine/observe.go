@@ -32,7 +32,7 @@ func (s *sidecar) makeOps() error {
 		Metrics: s.metrics, Sources: sources, Version: version, Commit: commit,
 		Ready: s.dependencies(), LastErrors: s.seen.Last, Log: s.log,
 		Configuration: func() any { return string(s.conf.Masked()) },
-		EraseSession:  s.eraseSession, Hash: s.hashOf,
+		EraseSession:  s.eraseSession, EraseProfile: s.profileEraser(), Hash: s.hashOf,
 		Outbox: s.showOutbox, Redrive: s.redrive,
 	})
 	if err != nil {
@@ -59,6 +59,7 @@ func (s *sidecar) sources() ops.Sources {
 			{Name: "vitrine_upstream_certificates_refused_total", Help: "Connections to the API given up because its certificate is not to be trusted.", Counter: true, Value: func() float64 { return float64(s.api.Stats().CertificatesRefused) }},
 		},
 	}
+	o.Figures = append(o.Figures, s.profileFigures()...)
 	if s.journal != nil {
 		o.Journal = s.journalState
 	}

@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/journal"
 	"vitrine/internal/logs"
 	"vitrine/internal/ops"
+	"vitrine/internal/profile"
 	"vitrine/internal/proxy"
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
@@ -46,7 +47,10 @@ type sidecar struct {
 	catalog  *catalog.Catalog  // nil without catalogue and rules
 	natives  *fallback.Natives // nil without a platform
 	ladder   *fallback.Ladder
+	profiles *profile.Profiles // nil without profile.enabled
 	proxy    *proxy.Proxy
+
+	profileAPI *fashionai.Client // with profiles
 
 	base      []part // what runs below delivery
 	aside     []part // what runs beside it, until it drains
@@ -75,6 +79,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 		s.makeDelivery,
 		s.makeParking,
 		s.makeFallback,
+		s.makeProfiles,
 		s.makeProxy,
 		s.recover, // before anything new can come in
 		func() error { return s.listen(ctx) },
@@ -125,7 +130,7 @@ func (s *sidecar) makeBreakers() error {
 	return errors.Join(
 		open(&s.breakers.recommendation, breaker.Defaults("recommendation"), changed),
 		open(&s.breakers.platform, breaker.Defaults("platform"), nothing),
-		open(&s.breakers.profile, breaker.Defaults("profile"), nothing),
+		open(&s.breakers.profile, profile.BreakerOptions(s.conf.Upstream.Timeout), nothing),
 		open(&s.breakers.redis, redis.BreakerOptions(), nothing),
 	)
 }
@@ -134,19 +139,23 @@ func (s *sidecar) makeAPI() (err error) {
 	if s.token, err = readToken(s.conf.Upstream); err != nil {
 		return err
 	}
-	version, _ := buildVersion()
-	s.api, err = fashionai.New(fashionai.Options{
-		URL:       string(s.conf.Upstream.URL),
-		Token:     s.token,
-		UserAgent: "vitrine/" + version,
-		Timeout:   s.conf.Upstream.Timeout,
-		MaxConns:  s.conf.Upstream.MaxInFlight + 1,
-	})
-	if err != nil {
+	if s.api, err = fashionai.New(s.apiOptions(s.conf.Upstream.MaxInFlight + 1)); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
 	s.base = append(s.base, part{"API connections", s.api.Run}, part{"token", s.watchToken})
 	return nil
+}
+
+// apiOptions is how the API is reached, over so many connections at most.
+func (s *sidecar) apiOptions(connections int) fashionai.Options {
+	version, _ := buildVersion()
+	return fashionai.Options{
+		URL:       string(s.conf.Upstream.URL),
+		Token:     s.token,
+		UserAgent: "vitrine/" + version,
+		Timeout:   s.conf.Upstream.Timeout,
+		MaxConns:  connections,
+	}
 }
 
 func readToken(u config.Upstream) (*fashionai.Token, error) {
@@ -274,6 +283,9 @@ func (s *sidecar) makeProxy() (err error) {
 	if s.catalog != nil {
 		o.Stock = s.catalog.Push
 	}
+	if s.profiles != nil {
+		o.Profile = s.profiles.Answer
+	}
 	if sec.AppTokenFile != "" {
 		if o.Security.AppToken, err = readSecret(sec.AppTokenFile); err != nil {
 			return fmt.Errorf("security.app_token_file: %w", err)
@@ -331,8 +343,10 @@ func (s *sidecar) close() {
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
-	if s.api != nil {
-		s.api.Close()
+	for _, api := range []*fashionai.Client{s.api, s.profileAPI} {
+		if api != nil {
+			api.Close()
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.log.Error("closing", "error", err)

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"vitrine/breaker"
+	"vitrine/internal/profile"
 	"vitrine/internal/reco"
 )
 
@@ -174,9 +175,17 @@ func (a *Admin) eraseProfile(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := act(r)
 	defer cancel()
-	err := a.o.EraseProfile(ctx, kind, value)
+	gone, err := a.o.EraseProfile(ctx, kind, value)
+	if invalid, ok := errors.AsType[*profile.InvalidError](err); ok {
+		refuse(w, http.StatusBadRequest, invalid.Error())
+		return
+	}
 	a.record("erase profile", err, "kind", kind, "person", a.o.Hash(value))
-	erased(w, err)
+	if err != nil {
+		erased(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, gone)
 }
 
 func erased(w http.ResponseWriter, err error) {

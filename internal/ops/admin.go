@@ -46,8 +46,9 @@ type AdminOptions struct {
 	EraseSession func(ctx context.Context, session string) error
 
 	// EraseProfile does the same for a person, known by an identifier of the given kind:
-	// "email", "phone", "document" or "user-profile-id".
-	EraseProfile func(ctx context.Context, kind, value string) error
+	// "email", "phone", "document" or "user-profile-id". It returns what was erased, to be
+	// shown. A *profile.InvalidError says that the value is no identifier.
+	EraseProfile func(ctx context.Context, kind, value string) (erased any, err error)
 
 	// Hash turns an identifier into what the log may say of it: a keyed hash. Required
 	// beside EraseSession and EraseProfile.

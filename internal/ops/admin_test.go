@@ -15,6 +15,7 @@ import (
 
 	"vitrine/breaker"
 	"vitrine/internal/ops"
+	"vitrine/internal/profile"
 	"vitrine/internal/reco"
 )
 
@@ -76,7 +77,13 @@ func openOffice(t *testing.T) *office {
 			return map[string]string{"item": r.Item}, o.did("explain " + r.Session)
 		},
 		EraseSession: func(_ context.Context, session string) error { return o.did("erase " + session) },
-		EraseProfile: func(_ context.Context, kind, value string) error { return o.did("erase " + kind + " " + value) },
+		EraseProfile: func(_ context.Context, kind, value string) (any, error) {
+			if value == "nobody" {
+				_, err := profile.ParseIdentifier(kind, value)
+				return nil, err
+			}
+			return map[string]bool{"profile": true}, o.did("erase " + kind + " " + value)
+		},
 		Outbox:       func(context.Context) (any, error) { return map[string]int{"pending": 3}, o.did("outbox") },
 		Redrive:      func(context.Context) (int, error) { return 2, o.did("redrive") },
 		Reload:       func(context.Context) (any, error) { return map[string]bool{"token": true}, o.did("reload") },
@@ -132,8 +139,9 @@ func TestAdminActions(t *testing.T) {
 		{"session by POST", "POST", "/sessions/a", ``, 405, "", "use DELETE"},
 		{"session by GET", "GET", "/sessions/a", ``, 405, "", "use DELETE"},
 
-		{"erase a profile", "DELETE", "/profiles/email/ana%40example.org", ``, 204, "erase email ana@example.org", ""},
-		{"by its id", "DELETE", "/profiles/user-profile-id/7", ``, 204, "erase user-profile-id 7", ""},
+		{"erase a profile", "DELETE", "/profiles/email/ana%40example.org", ``, 200, "erase email ana@example.org", `"profile": true`},
+		{"by its id", "DELETE", "/profiles/user-profile-id/7", ``, 200, "erase user-profile-id 7", `"profile": true`},
+		{"no identifier", "DELETE", "/profiles/email/nobody", ``, 400, "", "no e-mail address"},
 		{"an unknown kind", "DELETE", "/profiles/name/ana", ``, 404, "", "identifier of this kind"},
 		{"an empty value", "DELETE", "/profiles/email/", ``, 404, "", ""},
 		{"a value not UTF-8", "DELETE", "/profiles/email/%c0%af", ``, 400, "", "UTF-8"},

@@ -1,7 +1,7 @@
 // Package proxy is the data listener: the shop app's way in.
 //
 // journey.go is a request's whole way, guard.go what may not come in, answer.go and
-// problem.go what goes out, page.go and stock.go the other two endpoints.
+// problem.go what goes out, page.go, stock.go and profile.go the other endpoints.
 package proxy
 
 import (
@@ -19,6 +19,7 @@ import (
 	"vitrine/cache"
 	"vitrine/fallback"
 	"vitrine/internal/delivery"
+	"vitrine/internal/profile"
 	"vitrine/internal/reco"
 )
 
@@ -45,8 +46,8 @@ type Options struct {
 	Stock func(context.Context, []reco.Stock) error
 
 	// Profile answers the profile path: kind and value as they stand in it, escaped.
-	// Nil answers 404.
-	Profile func(kind, value string, noCache bool) Reply
+	// forced says that the caller wants nothing from a cache. Nil answers 404.
+	Profile func(kind, value string, forced bool) profile.Answer
 
 	Security Security
 }
@@ -57,14 +58,6 @@ type Security struct {
 	AllowedHosts   []string // names in Host, beside those of loopback
 	AllowForwarded bool     // X-Forwarded-For and Forwarded are fine
 	AppToken       []byte   // if set, Vitrine-Token must hold it
-}
-
-// Reply is an answer that is passed on as it is.
-type Reply struct {
-	Status      int
-	ContentType string
-	Body        []byte
-	Headers     [][2]string
 }
 
 // Validate reports everything that is wrong with o.

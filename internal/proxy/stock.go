@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -32,21 +31,4 @@ func (p *Proxy) stock(rc *fasthttp.RequestCtx) {
 		return
 	}
 	rc.SetStatusCode(fasthttp.StatusNoContent)
-}
-
-// profile answers the profile path, of which rest is what follows its prefix.
-func (p *Proxy) profile(rc *fasthttp.RequestCtx, rest string) {
-	if !rc.IsGet() {
-		p.refuse(rc, &problem{status: fasthttp.StatusMethodNotAllowed, detail: "only GET is answered here", allow: "GET"})
-		return
-	}
-	kind, value, _ := strings.Cut(rest, "/")
-	reply := p.opt.Profile(kind, value, strings.Contains(string(rc.Request.Header.Peek("Cache-Control")), "no-cache"))
-	rc.SetStatusCode(reply.Status)
-	rc.Response.Header.SetContentType(reply.ContentType)
-	rc.Response.Header.Set("Cache-Control", "private, no-store")
-	for _, header := range reply.Headers {
-		rc.Response.Header.Set(header[0], header[1])
-	}
-	rc.SetBody(reply.Body)
 }

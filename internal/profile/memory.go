@@ -1,0 +1,193 @@
+package profile
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// memory is the tier in this process: entries by name, the one used longest ago going
+// first when there are too many bytes, and the stamps of what was erased.
+//
+// Entries and stamps are under one lock, so that no entry can come in between the moment
+// an erase is learned of and the moment what it means is gone.
+type memory struct {
+	most  int64         // bytes
+	grave time.Duration // how long a stamp is needed: until all that it refuses is too old anyway
+
+	mu     sync.Mutex
+	bytes  int64
+	byName map[name]*list.Element // of *kept
+	recent *list.List             // front = used last
+	erased map[name]stamp
+}
+
+// kept is an entry in its place.
+type kept struct {
+	under name
+	*entry
+}
+
+// stamp is when a name was erased.
+type stamp struct {
+	wall  int64     // in microseconds since 1970, as pods and Redis tell it
+	until time.Time // calls started up to then are refused; of this process's own time
+}
+
+const (
+	entryCost    = 256     // bytes an entry takes beside its body: name, element, map, struct
+	biggestShare = 8       // of most is the most one entry may have: one part in
+	mostErased   = 1 << 16 // stamps remembered; beyond it the oldest go, and Redis still has them
+)
+
+func newMemory(most int64, grave time.Duration) *memory {
+	return &memory{
+		most: most, grave: grave,
+		byName: make(map[name]*list.Element), recent: list.New(), erased: make(map[name]stamp),
+	}
+}
+
+func (k *kept) cost() int64 { return entryCost + int64(cap(k.body)) }
+
+// found is what is remembered for an identifier.
+type found struct {
+	*entry // nil if there is nothing
+
+	// profile is whose it is, as far as that is known: else what was asked for.
+	profile name
+	// stamp and since are the start of the call that found this to be so: of the older
+	// one, if one has told of the profile and another that the identifier stands for it. A
+	// phone number may be somebody else's by now, however new the profile is.
+	stamp int64
+	since time.Time
+}
+
+// find returns what is remembered under a name, following a pointer.
+func (m *memory) find(asked name) found {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.useLocked(asked)
+	if e == nil {
+		return found{profile: asked}
+	}
+	f := found{entry: e, profile: e.profile, stamp: e.stamp, since: e.started}
+	if e.content != pointing {
+		return f
+	}
+	if f.entry = m.useLocked(e.profile); f.entry != nil && f.started.Before(f.since) {
+		f.stamp, f.since = f.entry.stamp, f.started
+	}
+	return f
+}
+
+func (m *memory) useLocked(under name) *entry {
+	at, ok := m.byName[under]
+	if !ok {
+		return nil
+	}
+	m.recent.MoveToFront(at)
+	return keptIn(at).entry
+}
+
+// keep remembers e under a name, unless it holds something newer, or one of the names was
+// erased after e's call had started. It reports whether an erase allows it.
+func (m *memory) keep(under name, e *entry) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refusedLocked(under, e) || m.refusedLocked(e.profile, e) {
+		return false
+	}
+	if at, ok := m.byName[under]; ok {
+		if keptIn(at).stamp > e.stamp {
+			return true
+		}
+		m.dropLocked(at)
+	}
+	k := &kept{under: under, entry: e}
+	if k.cost() > m.most/biggestShare {
+		return true
+	}
+	m.bytes += k.cost()
+	m.byName[under] = m.recent.PushFront(k)
+	for m.bytes > m.most {
+		m.dropLocked(m.recent.Back())
+	}
+	return true
+}
+
+func (m *memory) refusedLocked(under name, e *entry) bool {
+	s, ok := m.erased[under]
+	return ok && !e.started.After(s.until)
+}
+
+// forget drops what is remembered of a profile, whatever points to it, and refuses what is
+// still to come of calls started up to then. It returns the names under which there was
+// something. A stamp known already does nothing.
+func (m *memory) forget(of name, s stamp) (gone []name) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known, ok := m.erased[of]; ok && known.wall >= s.wall {
+		return nil
+	}
+	if len(m.erased) >= mostErased {
+		m.dropOldestStampLocked()
+	}
+	m.erased[of] = s
+	for at := m.recent.Front(); at != nil; {
+		next := at.Next()
+		if k := keptIn(at); (k.under == of || k.profile == of) && !k.started.After(s.until) {
+			gone = append(gone, k.under)
+			m.dropLocked(at)
+		}
+		at = next
+	}
+	return gone
+}
+
+// dropOldestStampLocked looks at all stamps: that many erases within a week are rare.
+func (m *memory) dropOldestStampLocked() {
+	var oldest name
+	first := true
+	for n, s := range m.erased {
+		if first || s.wall < m.erased[oldest].wall {
+			oldest, first = n, false
+		}
+	}
+	delete(m.erased, oldest)
+}
+
+// sweep drops what is too old to be of any use, so that no body outlives its time because
+// nobody asks.
+func (m *memory) sweep(useful func(*entry) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for at := m.recent.Front(); at != nil; {
+		next := at.Next()
+		if !useful(keptIn(at).entry) {
+			m.dropLocked(at)
+		}
+		at = next
+	}
+	for n, s := range m.erased {
+		if time.Since(s.until) > m.grave {
+			delete(m.erased, n)
+		}
+	}
+}
+
+func (m *memory) dropLocked(at *list.Element) {
+	k := keptIn(at)
+	m.recent.Remove(at)
+	delete(m.byName, k.under)
+	m.bytes -= k.cost()
+}
+
+func keptIn(at *list.Element) *kept {
+	return at.Value.(*kept) //nolint:errcheck,forcetypeassert // nothing else is in the list
+}
+
+func (m *memory) size() (bytes int64, entries int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bytes, len(m.byName)
+}
