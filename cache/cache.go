@@ -22,7 +22,8 @@ import (
 	"vitrine/internal/reco"
 )
 
-// Cache remembers rankings, empty answers, and as much of every session as it
+// Cache remembers rankings, empty answers, orders that shoppers are paging through,
+// and as much of every session as it
 // takes to tell whether they still hold. It is safe for concurrent use.
 type Cache struct {
 	opt   Options
@@ -32,6 +33,7 @@ type Cache struct {
 
 	entries  *otter.Cache[uint64, *entry]   // by question
 	sessions *otter.Cache[uint64, *session] // by session
+	orders   *otter.Cache[uint64, *order]   // by question
 	erased   *otter.Cache[sessionKey, stamp]
 
 	ring  int           // runs of events a session keeps
@@ -81,14 +83,18 @@ func New(o Options) (*Cache, error) {
 
 		untold: make(chan untold, mostUntold),
 	}
-	forSessions := o.Memory / sessionShare
+	forSessions, forOrders := o.Memory/sessionShare, o.Memory/orderShare
 	c.entries = otter.Must(&otter.Options[uint64, *entry]{
-		MaximumWeight: uint64(o.Memory - forSessions), //nolint:gosec // validated to be positive
+		MaximumWeight: uint64(o.Memory - forSessions - forOrders), //nolint:gosec // validated to be positive
 		Weigher:       func(_ uint64, e *entry) uint32 { return e.weight() },
 	})
 	c.sessions = otter.Must(&otter.Options[uint64, *session]{
 		MaximumWeight: uint64(forSessions), //nolint:gosec // validated to be positive
 		Weigher:       func(uint64, *session) uint32 { return c.sessionWeight() },
+	})
+	c.orders = otter.Must(&otter.Options[uint64, *order]{
+		MaximumWeight: uint64(forOrders), //nolint:gosec // validated to be positive
+		Weigher:       func(_ uint64, o *order) uint32 { return o.weight() },
 	})
 	c.erased = otter.Must(&otter.Options[sessionKey, stamp]{MaximumSize: maxErased})
 	return c, nil
@@ -124,6 +130,11 @@ func (c *Cache) sweep(now instant) {
 	for question, held := range c.entries.All() {
 		if now >= held.staleUntil {
 			c.entries.Invalidate(question)
+		}
+	}
+	for question, held := range c.orders.All() {
+		if now >= held.until {
+			c.orders.Invalidate(question)
 		}
 	}
 	for name, s := range c.erased.All() {

@@ -20,6 +20,7 @@ import (
 //	seal     32 bytes: HMAC-SHA256 of the event in full and of everything else here
 //	body      the ranking's JSON
 //
+// That of an order is the same with another seal and more in its body: see order.go.
 // The seal is key check and checksum in one: bytes that were changed, or that answer
 // another event, do not match it, and nothing is unpacked before it does. The stamp
 // is in digits for the script that keeps an older ranking from replacing a newer one.
@@ -48,46 +49,59 @@ const (
 
 // seal returns v as Redis is to hold it, as the answer to e.
 func (k *keyring) seal(e reco.Event, v envelope) []byte {
-	body := []byte(v.ranking.JSON())
+	return k.wrap(ofEnvelope, e, v.stamp, v.count, []byte(v.ranking.JSON()))
+}
+
+// open is the inverse of seal. It reports false for anything that seal did not make
+// with this key for this event.
+func (k *keyring) open(e reco.Event, raw []byte) (envelope, bool) {
+	stamp, count, body, ok := k.unwrap(ofEnvelope, e, raw)
+	if !ok {
+		return envelope{}, false
+	}
+	ranking, err := reco.RankingFromJSON(string(body))
+	if err != nil || ranking.Empty() {
+		return envelope{}, false
+	}
+	return envelope{stamp: stamp, count: count, ranking: ranking}, true
+}
+
+// wrap puts a body into an envelope that is good for one use.
+func (k *keyring) wrap(use byte, e reco.Event, stamp int64, count uint32, body []byte) []byte {
 	packing := byte(plain)
 	if len(body) > packFrom {
 		body, packing = s2.Encode(nil, body), packed
 	}
 	dst := make([]byte, 0, bodyAt+len(body))
 	dst = append(dst, version)
-	dst = fmt.Appendf(dst, "%0*d", stampSize, v.stamp)
+	dst = fmt.Appendf(dst, "%0*d", stampSize, stamp)
 	dst = append(dst, packing)
-	dst = binary.BigEndian.AppendUint32(dst, v.count)
-	seal := k.envelope(e, dst, body)
+	dst = binary.BigEndian.AppendUint32(dst, count)
+	seal := k.envelope(use, e, dst, body)
 	dst = append(dst, seal[:]...)
 	return append(dst, body...)
 }
 
-// open is the inverse of seal. It reports false for anything that seal did not make
-// with this key for this event.
-func (k *keyring) open(e reco.Event, raw []byte) (envelope, bool) {
+// unwrap is the inverse of wrap.
+func (k *keyring) unwrap(use byte, e reco.Event, raw []byte) (stamp int64, count uint32, body []byte, ok bool) {
 	if len(raw) < bodyAt || raw[0] != version {
-		return envelope{}, false
+		return 0, 0, nil, false
 	}
-	body := raw[bodyAt:]
-	if seal := k.envelope(e, raw[:sealAt], body); !hmac.Equal(seal[:], raw[sealAt:bodyAt]) {
-		return envelope{}, false
+	body = raw[bodyAt:]
+	if seal := k.envelope(use, e, raw[:sealAt], body); !hmac.Equal(seal[:], raw[sealAt:bodyAt]) {
+		return 0, 0, nil, false
 	}
 	stamp, err := strconv.ParseInt(string(raw[stampAt:packingAt]), 10, 64)
 	if err != nil {
-		return envelope{}, false
+		return 0, 0, nil, false
 	}
 	if raw[packingAt] == packed {
 		if size, err := s2.DecodedLen(body); err != nil || size > unpackMost {
-			return envelope{}, false
+			return 0, 0, nil, false
 		}
 		if body, err = s2.Decode(nil, body); err != nil {
-			return envelope{}, false
+			return 0, 0, nil, false
 		}
 	}
-	ranking, err := reco.RankingFromJSON(string(body))
-	if err != nil || ranking.Empty() {
-		return envelope{}, false
-	}
-	return envelope{stamp: stamp, count: binary.BigEndian.Uint32(raw[countAt:sealAt]), ranking: ranking}, true
+	return stamp, binary.BigEndian.Uint32(raw[countAt:sealAt]), body, true
 }

@@ -113,6 +113,11 @@ func (c *Cache) forget(name sessionKey, s stamp) {
 			c.entries.Invalidate(question)
 		}
 	}
+	for question, held := range c.orders.All() {
+		if held.frozen <= s.until && c.keys.session(held.event.Session) == name {
+			c.orders.Invalidate(question)
+		}
+	}
 }
 
 // erasedSince reports whether a session was erased after a call for it had started.

@@ -18,3 +18,9 @@ func RemoteNames(key [32]byte, e reco.Event) (session, question string) {
 	k := newKeyring(key)
 	return k.session(e.Session).text(), k.question(e).text()
 }
+
+// OrderNames are a session's key and the field of the order an event was answered in.
+func OrderNames(key [32]byte, e reco.Event) (session, field string) {
+	k := newKeyring(key)
+	return k.session(e.Session).text(), k.order(e).text()
+}

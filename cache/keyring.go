@@ -41,6 +41,8 @@ const (
 	ofSession byte = iota + 1
 	ofQuestion
 	ofEnvelope
+	ofOrder
+	ofFrozen
 )
 
 func (k *keyring) session(id string) (name sessionKey) {
@@ -51,19 +53,24 @@ func (k *keyring) session(id string) (name sessionKey) {
 	return name
 }
 
-func (k *keyring) question(e reco.Event) (name questionKey) {
+func (k *keyring) question(e reco.Event) questionKey { return k.name(ofQuestion, e) }
+
+// order names the order that e was answered in, beside its question.
+func (k *keyring) order(e reco.Event) questionKey { return k.name(ofOrder, e) }
+
+func (k *keyring) name(use byte, e reco.Event) (name questionKey) {
 	m := k.pool.Get().(*mac) //nolint:errcheck,forcetypeassert // nothing else is in the pool
 	defer k.pool.Put(m)
-	m.in = appendEvent(append(m.in[:0], ofQuestion), e)
+	m.in = appendEvent(append(m.in[:0], use), e)
 	copy(name[:], m.sum())
 	return name
 }
 
-// envelope authenticates an envelope's content as the answer to e.
-func (k *keyring) envelope(e reco.Event, head, body []byte) [sha256.Size]byte {
+// envelope authenticates an envelope's content as the answer to e, for one use.
+func (k *keyring) envelope(use byte, e reco.Event, head, body []byte) [sha256.Size]byte {
 	m := k.pool.Get().(*mac) //nolint:errcheck,forcetypeassert // nothing else is in the pool
 	defer k.pool.Put(m)
-	m.in = append(appendEvent(append(m.in[:0], ofEnvelope), e), head...)
+	m.in = append(appendEvent(append(m.in[:0], use), e), head...)
 	m.Reset()
 	_, _ = m.Write(m.in) // a hash never fails
 	_, _ = m.Write(body)

@@ -10,8 +10,8 @@ import (
 
 // Options say how much a Cache remembers, and for how long.
 type Options struct {
-	// Memory bounds the tier in this process, in bytes: keys, rankings, session states
-	// and what holding them costs. An entry over a sixteenth of it stays out.
+	// Memory bounds the tier in this process, in bytes: keys, rankings, frozen orders,
+	// session states and what holding them costs. An entry over a sixteenth of it stays out.
 	Memory int64
 
 	// Remote is the tier all pods share. Nil = there is none.
@@ -34,7 +34,8 @@ type Policy struct {
 	// start of the call that brought it. Each entry's is up to a tenth longer or
 	// shorter, so that what was learned together is not forgotten together.
 	Fresh time.Duration
-	// Stale is how long after Fresh it may still be served if the API cannot answer.
+	// Stale is how long after Fresh it may still be served if the API cannot answer, and
+	// how long a frozen order is kept.
 	Stale time.Duration
 	// Empty is how long an empty answer keeps shoppers from waiting for another one.
 	// 0 = not at all.
@@ -46,6 +47,7 @@ type Policy struct {
 
 const (
 	sessionShare = 8  // of Memory goes to session states: one part in
+	orderShare   = 16 // of Memory goes to frozen orders: one part in
 	biggestShare = 16 // of Memory is the most one entry may have: one part in
 
 	// maxFreshEvents keeps a session's state small.

@@ -228,16 +228,20 @@ func (c *Cache) promote(e reco.Event, s *session, v envelope, total int32) Found
 // write sends an entry to Redis and reports whether it is on its way.
 func (c *Cache) write(held *entry, stamp int64, count uint32) bool {
 	e := held.event()
-	key := c.keys.session(e.Session).text()
+	sealed := c.keys.seal(e, envelope{stamp: stamp, count: count, ranking: held.ranking})
+	return c.writeEnvelope(e, c.keys.question(e), stamp, sealed)
+}
+
+// writeEnvelope sends an envelope to its field of e's session.
+func (c *Cache) writeEnvelope(e reco.Event, field questionKey, stamp int64, sealed []byte) bool {
 	latest := time.Now().Add(mostAhead).UnixMicro()
 	return nil == c.opt.Remote.Pipe(redis.Batch{
-		Op: redis.OpStore, Key: key,
+		Op: redis.OpStore, Key: c.keys.session(e.Session).text(),
 		Commands: []redis.Command{{
 			Script: storeScript,
 			Args: []any{
-				c.keys.question(e).text(),
-				c.keys.seal(e, envelope{stamp: stamp, count: count, ranking: held.ranking}),
-				stamp, latest, c.opt.longestLife().Milliseconds(), mostFields, keptFields, mostEvents,
+				field.text(), sealed, stamp, latest,
+				c.opt.longestLife().Milliseconds(), mostFields, keptFields, mostEvents,
 			},
 		}},
 		Done: func(replies []any, err error) {

@@ -51,7 +51,7 @@ func (n *counters) found(f Found) {
 // Stats returns the cache's figures.
 func (c *Cache) Stats() Stats {
 	return Stats{
-		Bytes:   int64(c.entries.WeightedSize() + c.sessions.WeightedSize()), //nolint:gosec // bounded by Options.Memory
+		Bytes:   int64(c.entries.WeightedSize() + c.orders.WeightedSize() + c.sessions.WeightedSize()), //nolint:gosec // bounded by Options.Memory
 		Entries: int64(c.entries.EstimatedSize()),
 		Fresh:   c.count.fresh.Load(),
 		Stale:   c.count.stale.Load(),
