@@ -35,6 +35,12 @@ race: ## every test under the race detector
 	@.ci/ensure redis-server cc
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
+.PHONY: e2e
+e2e: ## the sidecar in front of a real shop platform; needs Node.js 20 and npm
+	@.ci/ensure node npm
+	cd bench/e2e/vendure && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	VITRINE_E2E=1 $(GO) test -count=1 ./bench/e2e
+
 .PHONY: vet
 vet: ## go vet
 	$(GO) vet ./...
@@ -76,6 +82,27 @@ golden: ## write the golden files and generated documents anew (tests named Test
 .PHONY: build
 build: ## dist/vitrine: one static binary, the same bytes from any folder
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)' -o dist/vitrine ./cmd/vitrine
+
+.PHONY: reproducible
+reproducible: ## fail unless two folders build the same binary
+	@.ci/reproducible
+
+# The image is given nothing but dist/image, with times of 0: buildah makes one digest of
+# it in the OCI format, which knows no HEALTHCHECK; FORMAT=docker keeps that, with a name
+# drawn at random.
+IMAGE     ?= vitrine:devel
+FORMAT    ?= oci
+CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
+
+.PHONY: image
+image: build ## the container image, tagged IMAGE, with buildah or docker
+	@[ -r $(CA_BUNDLE) ] || { echo "no CA certificates at $(CA_BUNDLE): name your system's with CA_BUNDLE=" >&2; exit 1; }
+	rm -rf dist/image && mkdir -p dist/image/outbox
+	cp dist/vitrine dist/image/ && cp -L $(CA_BUNDLE) dist/image/ca-certificates.crt
+	find dist/image -exec touch -h -d @0 {} +
+	@if command -v buildah >/dev/null; then set -x; buildah bud -q --isolation chroot --format $(FORMAT) --timestamp 0 -t $(IMAGE) -f deploy/Dockerfile dist/image; \
+	elif command -v docker >/dev/null; then set -x; docker build -q -t $(IMAGE) -f deploy/Dockerfile dist/image; \
+	else echo "neither buildah nor docker is here: install one of them" >&2; exit 1; fi
 
 .PHONY: clean
 clean: ## remove what was built
