@@ -80,9 +80,10 @@ Redis between them. Nothing is installed, and nothing is kept on disk.
   metrics   http://%[4]s/metrics  (probes: /startupz /livez /readyz)
   status    http://%[5]s/
 
-Try it a few times in another terminal; Vitrine-Source says where the products come from:
+Try it a few times in another terminal. Vitrine-Source says where the products come from: native
+at first, for the API knows nothing of a new session, then cache.
 
-  curl -i http://%[2]s%[3]s -H 'Content-Type: application/json' -d '%[6]s'
+  curl -si http://%[2]s%[3]s -H 'Content-Type: application/json' -d '%[6]s'
 
 `, crowdSize, d.sidecar.data.Addr(), recommendationPath, d.sidecar.probes.Addr(), d.sidecar.admins.Addr(),
 		`{"sessionId":"me","eventType":"categoryView","data":{"id":"c7"},"vitrine":{"limit":8}}`)

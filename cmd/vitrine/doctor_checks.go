@@ -24,6 +24,7 @@ import (
 	"vitrine/fallback/catalog"
 	"vitrine/fallback/platform"
 	"vitrine/internal/config"
+	"vitrine/internal/profile"
 	"vitrine/internal/redis"
 )
 
@@ -267,21 +268,21 @@ func tryFolder(dir, nearest string) (string, error) {
 }
 
 func checkProfileKey(_ context.Context, c config.Config) (string, error) {
-	if !c.Profile.Enabled || c.Profile.KeyFile == "" {
+	path := c.Profile.KeyFile
+	if !c.Profile.Enabled || path == "" {
 		return "", skipped("profile.key_file is not set: profiles are kept in memory only")
 	}
-	return describeReadable(c.Profile.KeyFile)
+	if _, err := profile.OpenKeys(path); err != nil {
+		return "", err //nolint:wrapcheck // it says what it reads
+	}
+	return describeSecret(path)
 }
 
 func checkAppToken(_ context.Context, c config.Config) (string, error) {
-	if c.Security.AppTokenFile == "" {
+	path := c.Security.AppTokenFile
+	if path == "" {
 		return "", skipped("security.app_token_file is not set: no token is asked of the shop's app")
 	}
-	return describeReadable(c.Security.AppTokenFile)
-}
-
-// describeReadable is describeSecret of a file that is not empty.
-func describeReadable(path string) (string, error) {
 	if _, err := readSecret(path); err != nil {
 		return "", err
 	}
