@@ -4,5 +4,10 @@ package main
 func commands() []command {
 	return []command{
 		{"run", "offer a shop's traffic and report latency by source", cmdRun},
+		{"gen", "write a scenario's requests as a trace", cmdGen},
+		{"replay", "send a trace with its gaps", cmdReplay},
+		{"compare", "hold a run's report against an older one", cmdCompare},
+		{"selftest", "show that the harness measures what it says", cmdSelftest},
+		{"bare", "", cmdBare},
 	}
 }

@@ -17,56 +17,77 @@ sidecar makes of it, and reports latency by source. A latency counts from the
 instant a request was due: a sidecar that stands still is seen to keep people
 waiting. Every answer is checked, and at the end every event against what the
 stand-in API saw.
-
-Scenarios:
 `
 
 // cmdRun runs a scenario.
 func cmdRun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	sc, o, code, done := scenarioFlags("run", runHelp, args, stdout, stderr)
+	if done {
+		return code
+	}
+	run := &report.Run{Title: o.describe(sc.name), Command: "go run ./bench run " + strings.Join(args, " ")}
+	if err := runScenario(ctx, sc, o, run, newProgress(stderr, os.Getenv)); err != nil {
+		return failed(stderr, err)
+	}
+	return deliver(run, o, stdout, stderr)
+}
+
+// scenarioFlags reads the flags of a command that knows -scenario. When done is set,
+// the command ends with the code.
+func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer) (sc scenario, o *options, code int, done bool) {
 	name := "steady"
-	for i, a := range args { // known before the flags, because it sets their defaults
-		if v, ok := strings.CutPrefix(strings.TrimLeft(a, "-"), "scenario="); ok && a != v {
+	for i, a := range args { // known before the flags are read, because it sets their defaults
+		bare := strings.TrimLeft(a, "-")
+		if v, ok := strings.CutPrefix(bare, "scenario="); ok && a != bare {
 			name = v
-		} else if strings.TrimLeft(a, "-") == "scenario" && a != "scenario" && i+1 < len(args) {
+		} else if bare == "scenario" && a != bare && i+1 < len(args) {
 			name = args[i+1]
 		}
 	}
 	sc, err := findScenario(name)
 	if err != nil {
-		return usageError(stderr, err)
+		return sc, nil, usageError(stderr, err), true
 	}
-	o := defaults()
+	all := defaults()
+	o = &all
 	if sc.set != nil {
-		sc.set(&o)
+		sc.set(o)
 	}
-	help := runHelp
+	help += "\nScenarios, each with its own defaults:\n"
 	for _, s := range scenarios() {
 		help += fmt.Sprintf("  %-16s %s\n", s.name, s.about)
 	}
-	f := newFlags("run", help)
+	f := newFlags(command, help)
 	f.StringVar(&name, "scenario", name, "one of those above")
 	o.register(f)
-	if code, done := parse(f, args, stdout, stderr); done {
-		return code
+	if code, done = parse(f, args, stdout, stderr); done {
+		return sc, nil, code, true
 	}
 	if f.NArg() > 0 {
-		return usageError(stderr, fmt.Errorf("what is %q?", f.Arg(0)))
+		return sc, nil, usageError(stderr, fmt.Errorf("what is %q?", f.Arg(0))), true
 	}
 	if err := o.validate(); err != nil {
-		return usageError(stderr, err)
+		return sc, nil, usageError(stderr, err), true
 	}
 	if sc.prepare != nil {
-		sc.prepare(&o)
+		sc.prepare(o)
 	}
-	run := &report.Run{Title: o.describe(sc.name), Command: "go run ./bench run " + strings.Join(args, " ")}
-	if err := runScenario(ctx, sc, &o, run, newProgress(stderr, os.Getenv)); err != nil {
-		return failed(stderr, err)
-	}
-	return deliver(run, &o, stdout, stderr)
+	return sc, o, exitOK, false
 }
 
 // runScenario sets the stage, offers the load and fills the report.
-func runScenario(ctx context.Context, sc scenario, o *options, run *report.Run, out *progress) (err error) {
+func runScenario(ctx context.Context, sc scenario, o *options, run *report.Run, out *progress) error {
+	return onStage(ctx, o, run, func(t *trial) error {
+		var beside func(context.Context) error
+		if sc.during != nil {
+			beside = func(ctx context.Context) error { return sc.during(ctx, o, t.stage) }
+		}
+		return t.offer(ctx, o.plan(sc.rate(o), t.stage.catalogue), beside, run, out)
+	})
+}
+
+// onStage does something on a stage of its own, and fills in when and where.
+func onStage(ctx context.Context, o *options, run *report.Run, do func(*trial) error) (err error) {
 	run.Started = time.Now().UTC()
 	run.Environment = report.Survey(ctx)
 	s, err := setUp(ctx, o)
@@ -74,12 +95,7 @@ func runScenario(ctx context.Context, sc scenario, o *options, run *report.Run, 
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	t := newTrial(o, s)
-	var beside func(context.Context) error
-	if sc.during != nil {
-		beside = func(ctx context.Context) error { return sc.during(ctx, o, s) }
-	}
-	if err := t.offer(ctx, sc.rate(o), beside, run, out); err != nil {
+	if err := do(newTrial(o, s)); err != nil {
 		return err
 	}
 	run.Environment.Done()
@@ -89,7 +105,8 @@ func runScenario(ctx context.Context, sc scenario, o *options, run *report.Run, 
 	return nil
 }
 
-// deliver writes the report in every form that was asked for, and returns the code.
+// deliver judges the report, writes it in every form that was asked for, and returns
+// the exit code.
 func deliver(run *report.Run, o *options, stdout, stderr io.Writer) int {
 	objectives, err := report.ParseObjectives(o.slo)
 	if err != nil {
@@ -105,6 +122,20 @@ func deliver(run *report.Run, o *options, stdout, stderr io.Writer) int {
 		}
 	}
 	return verdict(run)
+}
+
+// verdict is the exit code of a run.
+func verdict(run *report.Run) int {
+	switch {
+	case len(run.Violations) > 0:
+		return exitViolation
+	case len(run.Void) > 0:
+		return exitLimited
+	case !run.Pass():
+		return exitObjective
+	default:
+		return exitOK
+	}
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

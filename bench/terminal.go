@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"time"
+
+	"vitrine/bench/load"
 )
 
 // newProgress returns a progress line on w: nothing unless w is a terminal, plain if
@@ -26,4 +30,28 @@ func terminal(w io.Writer) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress writes a line that overwrites itself, on a terminal only.
+type progress struct {
+	write func(string) // nil writes nothing
+}
+
+// follow tells how far a run is until ctx ends.
+func (p *progress) follow(ctx context.Context, rec *load.Recorder, end time.Time) {
+	if p.write == nil {
+		return
+	}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.write("")
+			return
+		case <-tick.C:
+		}
+		done, bad := rec.Progress()
+		p.write(fmt.Sprintf("%d answered, %d bad, %v to go", done, bad, max(0, time.Until(end)).Round(time.Second)))
+	}
 }

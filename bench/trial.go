@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -10,6 +10,7 @@ import (
 	"vitrine/bench/load"
 	"vitrine/bench/report"
 	"vitrine/bench/rig"
+	"vitrine/bench/shopdata"
 	"vitrine/bench/traffic"
 	"vitrine/bench/wire"
 )
@@ -47,19 +48,30 @@ func (o *options) lifetime(name string, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// offer sends the crowd's requests along a curve, whose warm-up is not measured,
-// and does something beside, if there is something. It fills the report.
-func (t *trial) offer(ctx context.Context, curve load.Curve, beside func(context.Context) error, run *report.Run, out *progress) error {
-	arrivals := t.opts.arrivals(t.opts.withWarmth(curve))
-	crowd := traffic.NewCrowd(t.opts.model, t.stage.catalogue, arrivals.Curve.Total()/arrivals.Curve.Length().Seconds())
-	t.start = time.Now().Add(t.opts.warm)
-	t.rec = load.NewRecorder(t.start, curve.Length())
+// plan is what is to be asked when. What is due before warm is not measured.
+type plan struct {
+	warm, length time.Duration
+	requests     iter.Seq[load.Due[traffic.Request]]
+}
+
+// plan lets a crowd ask along a curve of requests a second, after the warm-up.
+func (o *options) plan(curve load.Curve, catalogue *shopdata.Catalogue) plan {
+	arrivals := o.arrivals(o.withWarmth(curve))
+	crowd := traffic.NewCrowd(o.model, catalogue, arrivals.Curve.Total()/arrivals.Curve.Length().Seconds())
+	return plan{warm: o.warm, length: curve.Length(), requests: crowd.Requests(arrivals.All())}
+}
+
+// offer sends what is planned, does something beside from the start of what is
+// measured, if there is something, and fills the report.
+func (t *trial) offer(ctx context.Context, p plan, beside func(context.Context) error, run *report.Run, out *progress) error {
+	t.start = time.Now().Add(p.warm)
+	t.rec = load.NewRecorder(t.start, p.length)
 
 	side, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	var failure error
 	group.Go(func() { t.watch(side) })
-	group.Go(func() { out.follow(side, t.rec, t.start, curve) })
+	group.Go(func() { out.follow(side, t.rec, t.start.Add(p.length)) })
 	if beside != nil {
 		group.Go(func() {
 			if sleep(side, time.Until(t.start)) {
@@ -68,14 +80,14 @@ func (t *trial) offer(ctx context.Context, curve load.Curve, beside func(context
 		})
 	}
 	before := t.stage.usage()
-	offer := load.Open(ctx, crowd.Requests(arrivals.All()), t.opts.workers, t.fire)
+	offer := load.Open(ctx, p.requests, t.opts.workers, t.fire)
 	used := t.stage.usage()
 	stop()
 	group.Wait()
 
 	t.settle(ctx)
 	run.Planned, run.Sent, run.Workers = offer.Planned, offer.Sent, offer.Workers
-	run.Length = report.Duration(curve.Length())
+	run.Length = report.Duration(p.length)
 	run.Connections = t.stage.connections()
 	run.CPU, run.Resident = report.Duration(used.CPU-before.CPU), used.Resident
 	run.Events = t.counts(ctx)
@@ -173,46 +185,4 @@ func (t *trial) counts(ctx context.Context) (sum rig.Events) {
 		}
 	}
 	return sum
-}
-
-// verdict is the exit code of a run.
-func verdict(run *report.Run) int {
-	switch {
-	case len(run.Violations) > 0:
-		return exitViolation
-	case len(run.Void) > 0:
-		return exitLimited
-	case !run.Pass():
-		return exitObjective
-	default:
-		return exitOK
-	}
-}
-
-// progress writes a line that overwrites itself, on a terminal only.
-type progress struct {
-	write func(string) // nil writes nothing
-}
-
-// follow tells how far a run is until ctx ends.
-func (p *progress) follow(ctx context.Context, rec *load.Recorder, start time.Time, curve load.Curve) {
-	if p.write == nil {
-		return
-	}
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			p.write("")
-			return
-		case <-tick.C:
-		}
-		done, bad := rec.Progress()
-		text := fmt.Sprintf("%d answered, %d bad, %v to go", done, bad, time.Until(start.Add(curve.Length())).Round(time.Second))
-		if time.Now().Before(start) {
-			text = "warming up, " + text
-		}
-		p.write(text)
-	}
 }

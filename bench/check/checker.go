@@ -186,7 +186,7 @@ func (c *Checker) shape(r traffic.Request, h Headers, products []string) {
 			c.found.add(Duplicate, 1, "%s: %q twice", describe(r), id)
 		}
 		known[id] = struct{}{}
-		if _, ok := c.opts.Rankings.Catalogue.Product(id); !ok {
+		if _, ok := c.opts.Rankings.Catalogue.Product(id); !ok && !slices.Contains(r.Native, id) {
 			c.found.add(Unknown, 1, "%s: %.80q", describe(r), id)
 		}
 	}

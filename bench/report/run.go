@@ -148,17 +148,17 @@ func (r *Run) Fill(rec load.Recording) {
 	r.judge(rec)
 }
 
-// A run is void if less of the plan was sent, or the sending lagged more, than this.
-const (
-	minSent = 0.99
-	maxLag  = 10 * time.Millisecond
-)
+// minSent is the share of the plan below which a run is void.
+const minSent = 0.99
+
+// MaxLag is how late, at p99, requests may be sent before a run is void.
+const MaxLag = 10 * time.Millisecond
 
 func (r *Run) judge(rec load.Recording) {
 	if float64(r.Sent) < minSent*float64(r.Planned) {
 		r.Void = append(r.Void, sprintf("only %d of %d planned requests were sent", r.Sent, r.Planned))
 	}
-	if lag := rec.Lag.Rough(0.99); lag > maxLag {
-		r.Void = append(r.Void, sprintf("sending lagged %v behind the plan at p99, allowed are %v", lag.Round(time.Microsecond), maxLag))
+	if lag := rec.Lag.Rough(0.99); lag > MaxLag {
+		r.Void = append(r.Void, sprintf("sending lagged %v behind the plan at p99, allowed are %v", lag.Round(time.Microsecond), MaxLag))
 	}
 }
