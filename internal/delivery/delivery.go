@@ -244,6 +244,11 @@ func (d *Delivery) shedLocked(now time.Duration) {
 func (d *Delivery) Erase(session string) {
 	d.mu.Lock()
 	d.erased[d.sessionKey(session)] = d.now()
+	for e := range d.recent { // what they were answered is to be forgotten too
+		if e.Session == session {
+			delete(d.recent, e)
+		}
+	}
 	d.mu.Unlock()
 }
 

@@ -50,6 +50,13 @@ func (t *Ticket) AskedSince(age time.Duration) bool {
 	return t.wait != nil && t.d.now()-age >= t.at
 }
 
+// answered is a wait that is over.
+func answered(e reco.Event, r Result, by uint64) *wait {
+	w := &wait{event: e, waiting: 1, done: make(chan struct{}), result: r, by: by}
+	close(w.done)
+	return w
+}
+
 // Wait waits until the ranking is there, or is known not to come, or the deadline
 // has passed. The event's delivery goes on in any case.
 func (t *Ticket) Wait(deadline time.Time) Result {
@@ -119,7 +126,7 @@ func (d *Delivery) joinLocked(e reco.Event, key, seq uint64, away bool, now time
 // numbered by, sent at started.
 func (d *Delivery) resolveLocked(e reco.Event, by uint64, started time.Duration, r Result, now time.Duration) {
 	if t := d.recent[e]; t != nil && t.seq == by {
-		t.reason = r.Reason
+		t.answer = &r
 	}
 	w := d.waits[e]
 	switch {
@@ -153,7 +160,7 @@ type twin struct {
 	seq    uint64 // 0 while it is on its way to the journal
 	id     ID
 	born   time.Duration
-	reason reco.Reason // what its shopper was told, once known
+	answer *Result // to it, once known
 }
 
 // maxTwins bounds the events remembered for duplicate windows; beyond it a
@@ -175,8 +182,12 @@ func (d *Delivery) acceptTwin(e reco.Event, id ID, key uint64, window time.Durat
 	}
 	d.stats.Accepted++
 	d.stats.Deduplicated++
-	t := Ticket{ID: first.id, d: d, seq: first.seq, at: now, refused: first.reason}
-	if wanted && first.reason == reco.NoReason {
+	t := Ticket{ID: first.id, d: d, seq: first.seq, at: now}
+	switch {
+	case !wanted:
+	case first.answer != nil: // it will not come a second time
+		t.wait = answered(e, *first.answer, first.seq)
+	default:
 		t.wait, t.refused = d.joinLocked(e, key, first.seq, d.opt.Breaker.State() != breaker.Closed, now)
 	}
 	return t, true
