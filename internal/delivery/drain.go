@@ -47,7 +47,7 @@ func (d *Delivery) finishWell(ctx context.Context) {
 // tried again while there is time.
 func (p *Parking) drain(ctx context.Context, end time.Time) {
 	for {
-		p.recall()
+		p.recallAll()
 		p.giveBack(ctx)
 		_, err := p.ship(ctx, p.d.backlog(everything), time.Until(end) < drainLast)
 		pause := drainLook

@@ -95,7 +95,9 @@ func (l *loans) condemn(at journal.Position, status uint32) {
 func (l *loans) settle(at journal.Position) {
 	if n := l.slots[at.Offset]; n != nil {
 		n.state = settled
-		l.done.add(n.record.ID)
+		if !n.letter { // which may come back, by an operator's hand
+			l.done.add(n.record.ID)
+		}
 	}
 }
 
@@ -118,7 +120,7 @@ func (l *loans) has(stream int, entry string, id [16]byte) (same, twin bool) {
 		if n.stream == stream && n.entry == entry {
 			return true, false
 		}
-		twin = twin || n.record.ID == id
+		twin = twin || n.record.ID == id && !n.letter
 	}
 	return false, twin || l.done.known[id]
 }

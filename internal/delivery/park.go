@@ -158,7 +158,7 @@ func (p *Parking) turn(ctx context.Context) {
 	case clearing:
 		p.probe(ctx)
 	case foul:
-		p.recall()
+		p.recallAll() // other pods may fare better
 		p.parkOld(ctx)
 	}
 	p.shipAgain(ctx)

@@ -75,6 +75,7 @@ func (p *Parking) ship(ctx context.Context, list []queued, anyway bool) (n int, 
 // sort puts claims in their streams. Those for which there is no room, and those of
 // streams that have failed, are the rest.
 func (p *Parking) sort(ctx context.Context, claims []claim, failed *[parkedStreams]bool) (byStream [parkedStreams][]claim, rest []claim, full error) {
+	added := int64(0)
 	for i, c := range claims {
 		stream := streamOf(c.record)
 		if failed[stream] {
@@ -83,20 +84,22 @@ func (p *Parking) sort(ctx context.Context, claims []claim, failed *[parkedStrea
 		}
 		size := int64(len(c.record.Body) + entryOverhead)
 		if p.room < size {
-			full = p.measure(ctx, size)
+			full = p.measure(ctx, size, added)
 		}
 		if full != nil {
 			return byStream, append(rest, claims[i:]...), full
 		}
 		p.room -= size
+		added += size
 		byStream[stream] = append(byStream[stream], c)
 	}
 	return byStream, rest, nil
 }
 
 // measure asks Redis how much memory the streams take, and finds out how much may be
-// added before that is to be asked again: errNoRoom if it is less than least.
-func (p *Parking) measure(ctx context.Context, least int64) error {
+// added before that is to be asked again, beside what is about to be added: errNoRoom
+// if it is less than least.
+func (p *Parking) measure(ctx context.Context, least, added int64) error {
 	streams := make([]string, parkedStreams)
 	for i := range streams {
 		streams[i] = streamName(i)
@@ -105,7 +108,7 @@ func (p *Parking) measure(ctx context.Context, least int64) error {
 	if err != nil {
 		return fmt.Errorf("measuring the parked streams: %w", err)
 	}
-	room := p.opt.MaxBytes
+	room := p.opt.MaxBytes - added
 	for _, n := range sizes {
 		room -= n
 	}

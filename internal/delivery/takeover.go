@@ -51,7 +51,10 @@ func (p *Parking) resume(ctx context.Context, most int) {
 		if t == nil {
 			continue
 		}
-		if t.recalled { // but the API came back before the last call had ended
+		if t.recalled && p.d.lent()[stream][settled] > 0 {
+			continue // Redis does not hear of what was delivered; no more until it does
+		}
+		if t.recalled { // but the API, or Redis, came back before the last call had ended
 			t.recalled, t.begun, t.recovered, t.emptied = false, false, false, false
 			p.d.lend(stream, t.until)
 		}
@@ -204,6 +207,7 @@ func (p *Parking) settle(ctx context.Context, stream int) {
 	}
 	if err := p.opt.Redis.XSettle(ctx, streamName(stream), parkedGroup, entries...); err != nil {
 		p.complain("delivered events could not be removed from Redis", err)
+		p.recallAll() // until Redis hears of them, whoever comes next would send them again
 		return
 	}
 	p.d.closeLoans(done)
@@ -242,8 +246,8 @@ func (p *Parking) renew(ctx context.Context, stream int, t *tenure) {
 	}
 }
 
-// recall stops the starting of events on loan, all of them. Other pods may fare better.
-func (p *Parking) recall() {
+// recallAll stops the starting of events on loan.
+func (p *Parking) recallAll() {
 	for stream, t := range p.held {
 		if t != nil && !t.recalled {
 			t.recalled = true
