@@ -40,7 +40,7 @@ func cmdDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "vitrine demo: takes --for and --outage only, and no time can be negative")
 		return exitUsage
 	}
-	d, err := newDemo(ctx, *outage, stderr)
+	d, err := newDemo(ctx, *outage)
 	if err != nil {
 		fmt.Fprintln(stderr, "vitrine demo:", err)
 		return exitFailed
@@ -65,8 +65,9 @@ type demo struct {
 	sidecar *sidecar
 }
 
-// newDemo starts the stand-ins and makes the sidecar. Only its errors are logged.
-func newDemo(ctx context.Context, outage bool, stderr io.Writer) (d *demo, err error) {
+// newDemo starts the stand-ins and makes the sidecar. What it has to complain of is to be
+// seen on its status page alone.
+func newDemo(ctx context.Context, outage bool) (d *demo, err error) {
 	d = &demo{outage: outage}
 	defer func() {
 		if err != nil {
@@ -84,7 +85,7 @@ func newDemo(ctx context.Context, outage bool, stderr io.Writer) (d *demo, err e
 	if d.shop, err = fakeshop.Start(fakeshop.Options{Catalogue: d.api.Rankings().Catalogue}); err != nil {
 		return d, fmt.Errorf("starting the shop: %w", err)
 	}
-	handler := logs.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	handler := logs.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	c := demoConfig(d.api.URL(), d.shop.URL())
 	d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler)
 	if errors.Is(err, syscall.EADDRINUSE) { // another sidecar, or another demo

@@ -153,5 +153,8 @@ func (d *demo) farewell(v views) string {
 	e := d.sidecar.ledger()
 	fmt.Fprintf(&b, "%d events accepted = %d delivered + %d expired + %d dropped + %d pending\n",
 		e.Accepted, e.Delivered, e.Expired, e.Dropped.Full+e.Dropped.DeadLetter+e.Dropped.Disk, e.Pending)
+	if e.Pending > 0 {
+		b.WriteString("Those pending would be in the outbox folder now, or in Redis, if this were no demo.\n")
+	}
 	return b.String()
 }

@@ -31,8 +31,8 @@ func watchDemo(ctx context.Context, t *testing.T, see func(line string), args ..
 
 var (
 	curlLine   = regexp.MustCompile(`^ +curl -si (\S+) -H 'Content-Type: application/json' -d '(.*)'$`)
-	secondLine = regexp.MustCompile(`^ +\d+s +\d+( +\d+){5} +[0-9.]+ms +[0-9.]+ms +\d+ +\d+  closed$`)
-	viewsLine  = regexp.MustCompile(`^[1-9]\d* views: .* failed 0$`)
+	secondLine = regexp.MustCompile(`^ +\d+s +\d+( +\d+){5} +[0-9.]+ms +[0-9.]+ms +\d+ +\d+  (closed|open|half-open)`)
+	viewsLine  = regexp.MustCompile(`^[1-9]\d* views: .* native [1-9]`)
 )
 
 // The demo runs with nothing around it, shows what it promises, and leaves nothing behind.
