@@ -29,9 +29,24 @@ type pod struct {
 // startPod runs a pod until the test ends. It must be called in a bubble.
 func startPod(t *testing.T, shared *shelf, a *api, change ...func(*delivery.ParkingOptions)) *pod {
 	t.Helper()
+	p := newPod(t, shared, a)
+	p.park(t, p.link, change...)
+	return p
+}
+
+// startAway runs a pod for which the API is away from the start.
+func startAway(t *testing.T, shared *shelf, a *api, change ...func(*delivery.ParkingOptions)) *pod {
+	t.Helper()
+	p := newPod(t, shared, a)
+	p.cut(t)
+	p.park(t, p.link, change...)
+	return p
+}
+
+func newPod(t *testing.T, shared *shelf, a *api) *pod {
+	t.Helper()
 	p := &pod{rig: start(t), link: &link{shelf: shared}}
 	p.api.common = a
-	p.park(t, p.link, change...)
 	return p
 }
 
@@ -121,8 +136,7 @@ func (s *shelf) empty(t *testing.T) {
 func TestWhatAPodParksAnotherDelivers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(40, 25)
 		began := time.Now()
 		a.leave()
@@ -155,8 +169,7 @@ func TestWhatAPodParksAnotherDelivers(t *testing.T) {
 func TestPodsShareTheTakingOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(200, 10)
 		a.leave()
 		pods := []*pod{startPod(t, shared, common), startPod(t, shared, common), startPod(t, shared, common)}
@@ -213,8 +226,7 @@ func TestACallThatFailsWhileDrainingIsParked(t *testing.T) {
 func TestADrainParksTheOldestAsFarAsThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := newShelf()
-		a := startPod(t, shared, nil, func(o *delivery.ParkingOptions) { o.MaxBytes = 40_000 })
-		a.cut(t)
+		a := startAway(t, shared, nil, func(o *delivery.ParkingOptions) { o.MaxBytes = 40_000 })
 		a.accept(100, 10)
 		a.leave()
 		s := a.Stats()
@@ -227,8 +239,7 @@ func TestADrainParksTheOldestAsFarAsThereIsRoom(t *testing.T) {
 				t.Errorf("got %s parked, want the oldest %d", body, s.Parked)
 			}
 		}
-		b := startPod(t, shared, nil)
-		b.cut(t)
+		b := startAway(t, shared, nil)
 		b.accept(1, 1)
 		b.leave()
 		if s := b.Stats(); s.Parked != 1 {
@@ -245,8 +256,7 @@ func TestRedisTroubleIsTriedAgainWhileDraining(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			shared := newShelf()
-			a := startPod(t, shared, nil)
-			a.cut(t)
+			a := startAway(t, shared, nil)
 			a.accept(20, 20)
 			over := time.Now().Add(4 * time.Second)
 			a.link.failing(func(what string) error {
@@ -259,9 +269,8 @@ func TestRedisTroubleIsTriedAgainWhileDraining(t *testing.T) {
 			if s := a.Stats(); s.Parked != 400 || s.Pending != 0 {
 				t.Errorf("%v: got %+v, want 400 parked in the end", trouble, s)
 			}
-			b := startPod(t, shared, nil)
+			b := startAway(t, shared, nil)
 			b.link.failing(func(string) error { return trouble })
-			b.cut(t)
 			b.accept(5, 1)
 			b.leave()
 			if s := b.Stats(); s.Parked != 0 || s.Pending != 5 {
@@ -295,8 +304,7 @@ func TestAnEventAppendedTwiceIsDeliveredOnce(t *testing.T) {
 func TestAKilledPodsTakeoverIsGoneOnWith(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(40, 5)
 		a.leave()
 		b := startPod(t, shared, common)
@@ -324,8 +332,7 @@ func TestAKilledPodsTakeoverIsGoneOnWith(t *testing.T) {
 func TestALostLeaseStopsTheSending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(40, 10)
 		a.leave()
 		b := startPod(t, shared, common)
@@ -353,8 +360,7 @@ func TestALostLeaseStopsTheSending(t *testing.T) {
 func TestAnOutageInTheMiddleHandsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(40, 10)
 		a.leave()
 		b := startPod(t, shared, common)
@@ -380,8 +386,7 @@ func TestAnOutageInTheMiddleHandsBack(t *testing.T) {
 func TestParkedEventsProbeTheAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(10, 3)
 		a.leave()
 		common.set(func(int, reco.Event) fashionai.Outcome { return outcome(fashionai.Unreachable, 0) })
@@ -412,8 +417,7 @@ func parkAfter(after time.Duration) func(*delivery.ParkingOptions) {
 func TestALongOutageParksWhileRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common, parkAfter(time.Minute))
-		a.cut(t)
+		a := startAway(t, shared, common, parkAfter(time.Minute))
 		a.accept(10, 2)
 		time.Sleep(58 * time.Second)
 		synctest.Wait()
@@ -445,8 +449,7 @@ func TestALongOutageParksWhileRunning(t *testing.T) {
 func TestRedisThatForgotIsToldAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common, parkAfter(time.Second))
-		a.cut(t)
+		a := startAway(t, shared, common, parkAfter(time.Second))
 		a.accept(10, 3)
 		time.Sleep(10 * time.Second)
 		shared.flush()
@@ -467,8 +470,7 @@ func TestRedisThatForgotIsToldAgain(t *testing.T) {
 func TestRedisEmptiedInTheMiddleOfATakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(20, 5)
 		a.leave()
 		b := startPod(t, shared, common)
@@ -524,8 +526,7 @@ func TestRubbishInAStreamIsBuried(t *testing.T) {
 func TestAParkedEventTheAPIRejectsCanBeRedriven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(3, 1)
 		a.leave()
 		common.set(func(_ int, e reco.Event) fashionai.Outcome { return outcome(fashionai.Rejected, 422) })
@@ -554,8 +555,7 @@ func TestAParkedEventTheAPIRejectsCanBeRedriven(t *testing.T) {
 func TestParkedEventsGoOnGrowingOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}
-		a := startPod(t, shared, common)
-		a.cut(t)
+		a := startAway(t, shared, common)
 		a.accept(100, 20)
 		time.Sleep(20 * time.Minute)
 		a.accept(10, 1)
