@@ -3,7 +3,9 @@
 //
 // The ladder, from its top: a fresh ranking from the cache; the API's answer to this
 // event; a stale ranking; the platform's native ordering; nothing. Read
-// [Ladder.Answer] first. Whatever rung a list comes from is dressed alike: see dress.go.
+// [Ladder.Answer] first, then [asking.list]. Whatever rung a list comes from is dressed
+// alike: see dress.go. rungs.go has the rungs below the API, pages.go what shoppers see who
+// turn pages, and explain.go tells an operator the same as a shopper would see, and why.
 package fallback
 
 import (
@@ -22,6 +24,18 @@ type Rankings interface {
 	Lookup(e reco.Event, deadline time.Time) cache.Found
 	// KnownEmpty reports whether the API had nothing to say of e a moment ago.
 	KnownEmpty(e reco.Event) bool
+}
+
+// Ticket is the accepted event of a request, whose ranking may be waited for. A
+// [*delivery.Ticket] is one.
+type Ticket interface {
+	// AskedSince reports whether a ranking of that age was asked for since the event
+	// was accepted, so that Wait returns it.
+	AskedSince(age time.Duration) bool
+	// Wait returns what the API answers, at the latest when the deadline has passed.
+	Wait(deadline time.Time) delivery.Result
+	// Release says that nobody waits after all.
+	Release()
 }
 
 // Mode is what the API's rankings are used for.
@@ -43,6 +57,7 @@ type Policy struct {
 // LadderOptions configure a Ladder.
 type LadderOptions struct {
 	Rankings Rankings
+	Orders   Orders   // nil = every page is cut from a list of its own
 	Natives  *Natives // nil = only the lists that requests bring
 	Rules    *Rules   // nil = none
 	Policies map[reco.EventType]Policy
@@ -122,80 +137,109 @@ func (l *Ladder) heldOut(session string) bool {
 
 // Answer returns the best list to be had for req before the deadline. held is what
 // memory has for it, ticket its accepted event, which is released or waited for.
-func (l *Ladder) Answer(req *reco.Request, held cache.Found, ticket *delivery.Ticket, deadline time.Time) reco.Answer {
-	if why := l.declined(req); why != reco.NoReason {
-		answer := l.native(req, why, deadline)
-		if l.policies[req.Type].Mode == Shadow && l.opt.Shadowed != nil && held.Status != cache.None {
-			l.opt.Shadowed(req.Type, answer.Ranking, held.Ranking)
-		}
-		return answer
+func (l *Ladder) Answer(req *reco.Request, held cache.Found, ticket Ticket, deadline time.Time) reco.Answer {
+	if l.suffices(req, held) {
+		return fromCache(held) // the shortest way, and the most travelled: it allocates nothing
 	}
+	answer := l.ask(req, ticket, deadline).answer(held)
+	if l.opt.Shadowed != nil && l.policies[req.Type].Mode == Shadow && held.Status != cache.None && req.Page.Number <= 1 {
+		l.opt.Shadowed(req.Type, answer.Ranking, held.Ranking)
+	}
+	return answer
+}
+
+// suffices reports whether what memory has for req may be shown as it is.
+func (l *Ladder) suffices(req *reco.Request, held cache.Found) bool {
+	if held.Status != cache.Fresh || req.Page.Size > 0 || !l.Wanted(req) {
+		return false
+	}
+	head := Course{held.Ranking, reco.FromCache}
+	return l.dresser.fits(&Job{Request: req, Head: head, MinItems: l.policies[req.Type].MinItems})
+}
+
+// asking is a request on its way down the ladder.
+type asking struct {
+	*Ladder
+
+	req      *reco.Request
+	ticket   Ticket
+	deadline time.Time
+	native   native
+	path     *Explanation // nil unless somebody wants to know why
+}
+
+// ask begins to look for a list: what is missing of the native one is fetched while the
+// API is waited for.
+func (l *Ladder) ask(req *reco.Request, ticket Ticket, deadline time.Time) *asking {
+	return &asking{Ladder: l, req: req, ticket: ticket, deadline: deadline, native: l.askNative(req)}
+}
+
+// answer finds the list, or the page of it, that is shown.
+func (a *asking) answer(held cache.Found) reco.Answer {
+	if a.req.Page.Size > 0 {
+		return a.page(held)
+	}
+	return a.list(held)
+}
+
+// list is the way down: the first rung that has a list gives it.
+func (a *asking) list(held cache.Found) reco.Answer {
+	if why := a.declined(a.req); why != reco.NoReason {
+		a.path.pass(rungAPI, "its rankings are not shown: "+string(why))
+		return a.serve(reco.Answer{Reason: why}, cache.Found{})
+	}
+	a.path.found(rungMemory, held)
 	if held.Status == cache.Fresh {
-		return l.remembered(req, held, deadline)
+		return a.serve(fromCache(held), held)
 	}
-	native := l.ask(req) // what is missing is fetched while the API is waited for
-	held = l.opt.Rankings.Lookup(req.Event, deadline)
+	held = a.opt.Rankings.Lookup(a.req.Event, a.deadline)
+	a.path.found(rungRedis, held)
 	switch {
-	case held.Status == cache.Fresh && !ticket.AskedSince(held.Age):
-		ticket.Release()
-		return l.serve(req, fromCache(held), held, native, deadline)
-	case held.Status != cache.Fresh && l.opt.Rankings.KnownEmpty(req.Event):
-		ticket.Release()
-		return l.below(req, delivery.Result{Reason: reco.Empty}, held, native, deadline)
+	case held.Status == cache.Fresh && !a.ticket.AskedSince(held.Age):
+		a.ticket.Release()
+		return a.serve(fromCache(held), held)
+	case held.Status != cache.Fresh && a.opt.Rankings.KnownEmpty(a.req.Event):
+		a.path.pass(rungAPI, "it had nothing to say of this a moment ago")
+		a.ticket.Release()
+		return a.below(delivery.Result{Reason: reco.Empty}, held)
 	}
-	result := ticket.Wait(deadline)
+	result := a.ticket.Wait(a.deadline)
 	if result.Reason == reco.NoReason {
-		return l.serve(req, fromAPI(result), held, native, deadline)
+		return a.serve(fromAPI(result), held)
 	}
-	return l.below(req, result, held, native, deadline)
-}
-
-// native answers req without the API's rankings.
-func (l *Ladder) native(req *reco.Request, why reco.Reason, deadline time.Time) reco.Answer {
-	return l.serve(req, reco.Answer{Reason: why}, cache.Found{}, l.ask(req), deadline)
-}
-
-// remembered answers with a fresh ranking from memory: the shortest way.
-func (l *Ladder) remembered(req *reco.Request, held cache.Found, deadline time.Time) reco.Answer {
-	answer := fromCache(held)
-	job := Job{Request: req, Head: Course{held.Ranking, answer.Source}, MinItems: l.policies[req.Type].MinItems}
-	if l.dresser.fits(&job) {
-		return answer
-	}
-	return l.serve(req, answer, cache.Found{}, l.ask(req), deadline)
+	return a.below(result, held)
 }
 
 // below answers when the API has no ranking to give: with an older one, else natively.
-func (l *Ladder) below(req *reco.Request, r delivery.Result, held cache.Found, native nativeRung, deadline time.Time) reco.Answer {
+func (a *asking) below(r delivery.Result, held cache.Found) reco.Answer {
 	answer := reco.Answer{Reason: r.Reason, Status: r.Status}
 	switch held.Status {
 	case cache.Fresh: // it came while the wait for it was given up
 		answer = fromCache(held)
 	case cache.Stale:
+		a.path.found(rungStale, held)
 		answer = fromCache(held)
 		answer.Reason, answer.Status = r.Reason, r.Status
 		held = cache.Found{} // it is the head: not to be stepped down to once more
 	case cache.None:
 	}
-	return l.serve(req, answer, held, native, deadline)
+	return a.serve(answer, held)
 }
 
 // serve dresses an answer, and steps down from it for as long as too little of it is
 // left: to the older ranking in held, if it is one, then to the native ordering.
-func (l *Ladder) serve(req *reco.Request, answer reco.Answer, held cache.Found, native nativeRung, deadline time.Time) reco.Answer {
-	steps := descent{held: held, native: native, deadline: deadline}
-	if answer.Source == reco.FromCache || answer.Source == reco.FromNone {
-		steps.held = cache.Found{}
-	}
-	dressed := l.dresser.Dress(&Job{
-		Request:  req,
+func (a *asking) serve(answer reco.Answer, held cache.Found) reco.Answer {
+	steps := descent{asking: a, held: held}
+	dressed := a.dresser.Dress(&Job{
+		Request:  a.req,
 		Head:     Course{answer.Ranking, answer.Source},
 		At:       time.Now(),
-		MinItems: l.policies[req.Type].MinItems,
+		MinItems: a.policies[a.req.Type].MinItems,
 		Native:   steps.ordering,
 		Next:     steps.next,
+		Trace:    a.path.dressing(),
 	})
-	return conclude(answer, dressed, steps.held)
+	return conclude(answer, dressed, held)
 }
 
 // conclude makes the answer of what was left of it, and says why it is not better.
@@ -226,51 +270,4 @@ func fromCache(held cache.Found) reco.Answer {
 
 func fromAPI(r delivery.Result) reco.Answer {
 	return reco.Answer{Ranking: r.Ranking, Source: reco.FromAPI, Status: r.Status, Stored: r.Stored, Collapsed: r.Collapsed}
-}
-
-// descent is the way down the ladder, one rung a step.
-type descent struct {
-	held     cache.Found // an older ranking of the API, if there is one
-	native   nativeRung
-	deadline time.Time
-	taken    int
-}
-
-func (s *descent) next() (Course, bool) {
-	s.taken++
-	switch {
-	case s.taken == 1 && s.held.Status == cache.Stale:
-		return Course{s.held.Ranking, reco.FromStale}, true
-	case s.taken <= 2:
-		s.taken = 2
-		return Course{s.ordering(), reco.FromNative}, true
-	default:
-		return Course{}, false
-	}
-}
-
-func (s *descent) ordering() reco.Ranking { return s.native.ranking(s.deadline) }
-
-// nativeRung is the platform's own ordering for a request: the list the request
-// brought, which is always right, else what the platform is known to show.
-type nativeRung struct {
-	own   []string
-	asked Asked
-	asks  bool
-}
-
-func (l *Ladder) ask(req *reco.Request) nativeRung {
-	r := nativeRung{own: req.Native}
-	if len(req.Native) == 0 && l.opt.Natives != nil {
-		r.asked, r.asks = l.opt.Natives.Ask(req.Event), true
-	}
-	return r
-}
-
-func (r nativeRung) ranking(deadline time.Time) reco.Ranking {
-	if !r.asks {
-		return reco.NewRanking(r.own)
-	}
-	ranking, _, _ := r.asked.Wait(deadline)
-	return ranking
 }
