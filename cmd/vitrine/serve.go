@@ -124,12 +124,11 @@ func (s *sidecar) drain() {
 	if parked := now.Parked - before; parked > 0 {
 		s.log.Info("undelivered events are parked in Redis", "events", parked)
 	}
-	switch {
-	case now.Pending == 0:
-	case s.outbox == inMemory:
-		s.log.Error("undelivered events are lost: there is no outbox folder", "events", now.Pending)
-	default:
-		s.log.Warn("undelivered events are left in the outbox", "events", now.Pending, "outbox", s.outbox)
+	if left := now.Pending - now.InMemory; left > 0 {
+		s.log.Warn("undelivered events are left in the outbox", "events", left, "outbox", s.outbox)
+	}
+	if now.InMemory > 0 {
+		s.log.Error("undelivered events are lost: no disk holds them", "events", now.InMemory)
 	}
 }
 

@@ -26,6 +26,10 @@ const (
 func (d *Delivery) Drain(ctx context.Context, p *Parking) {
 	end, _ := ctx.Deadline()
 	delivering, cancel := context.WithDeadline(ctx, end.Add(-drainParking))
+	if p != nil { // what is on loan is safe where it came from
+		p.recallAll()
+		p.giveBack(delivering)
+	}
 	d.finishWell(delivering)
 	cancel()
 	d.stop()

@@ -23,6 +23,15 @@ const (
 // streamName returns the key of a stream. Its braces make a Cluster keep the lease beside it.
 func streamName(stream int) string { return "v1:parked:{" + strconv.Itoa(stream) + "}" }
 
+// streamNames returns the keys of all streams.
+func streamNames() []string {
+	names := make([]string, parkedStreams)
+	for stream := range names {
+		names[stream] = streamName(stream)
+	}
+	return names
+}
+
 func leaseName(stream int) string { return streamName(stream) + ":lease" }
 
 func streamOf(r journal.Record) int { return int(r.Key % parkedStreams) } //nolint:gosec // below 16

@@ -217,7 +217,7 @@ func (s *link) lease(what, key, owner string, life time.Duration) (bool, error) 
 	return true, nil
 }
 
-// Pipe answers PEXPIRE and MEMORY USAGE, the size of a stream being that of its bodies
+// Pipe answers PEXPIRE, XLEN and MEMORY USAGE, the size of a stream being that of its bodies
 // and 100 bytes for each.
 func (s *link) Pipe(b redis.Batch) error {
 	args := b.Commands[0].Args
@@ -232,6 +232,10 @@ func (s *link) Pipe(b redis.Batch) error {
 		life, _ := args[2].(int64)
 		s.lives[b.Key] = time.Duration(life) * time.Millisecond
 		reply = int64(1)
+	case name == "xlen" && args[1] == b.Key:
+		if reply = int64(0); of != nil {
+			reply = int64(len(of.entries))
+		}
 	case name == "memory" && args[1] == "usage" && args[2] == b.Key:
 		if of != nil {
 			bytes := 0

@@ -193,15 +193,14 @@ type Contents struct {
 
 // Contents asks Redis how many events are parked, by whatever pod.
 func (p *Parking) Contents(ctx context.Context) (c Contents, err error) {
-	for stream := range parkedStreams {
-		n, err := p.opt.Redis.XLen(ctx, streamName(stream))
-		if err != nil {
-			return c, fmt.Errorf("counting the parked events: %w", err)
-		}
-		c.Events += n
+	keys := append(streamNames(), deadStream)
+	lengths, err := p.ask(ctx, keys, func(key string) []any { return []any{"xlen", key} })
+	if err != nil {
+		return c, fmt.Errorf("counting the parked events: %w", err)
 	}
-	if c.DeadLetters, err = p.opt.Redis.XLen(ctx, deadStream); err != nil {
-		return c, fmt.Errorf("counting the parked dead letters: %w", err)
+	c.DeadLetters = lengths[parkedStreams]
+	for _, n := range lengths[:parkedStreams] {
+		c.Events += n
 	}
 	return c, nil
 }

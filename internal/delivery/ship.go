@@ -100,11 +100,7 @@ func (p *Parking) sort(ctx context.Context, claims []claim, failed *[parkedStrea
 // added before that is to be asked again, beside what is about to be added: errNoRoom
 // if it is less than least.
 func (p *Parking) measure(ctx context.Context, least, added int64) error {
-	streams := make([]string, parkedStreams)
-	for i := range streams {
-		streams[i] = streamName(i)
-	}
-	sizes, err := p.ask(ctx, streams, func(key string) []any { return []any{"memory", "usage", key} })
+	sizes, err := p.ask(ctx, streamNames(), func(key string) []any { return []any{"memory", "usage", key} })
 	if err != nil {
 		return fmt.Errorf("measuring the parked streams: %w", err)
 	}

@@ -48,6 +48,7 @@ type Stats struct {
 
 	InFlight    int
 	MemoryBytes int64   // bodies that no journal holds
+	InMemory    int     // events among those pending whose bodies these are
 	LiveRate    float64 // live events per second, over the last minute
 }
 
@@ -62,7 +63,7 @@ func (d *Delivery) Stats() Stats {
 	for _, n := range d.q.inFlight {
 		s.InFlight += n
 	}
-	s.MemoryBytes = d.memory.bytes
+	s.MemoryBytes, s.InMemory = d.memory.bytes, len(d.memory.slots)
 	s.LiveRate = d.pace.liveRate(d.now())
 	return s
 }

@@ -134,7 +134,7 @@ func (p *Parking) refill(ctx context.Context, stream, most int) {
 		}
 		wanted := most - onLoan
 		if !t.recovered {
-			wanted = most + onLoan // it gives those on loan once more
+			wanted = most + onLoan + 1 // it gives those on loan once more; one less says that these are all
 		}
 		entries, err := p.opt.Redis.XReadGroup(ctx, streamName(stream), parkedGroup, parkedConsumer, wanted, !t.recovered)
 		if err != nil {
