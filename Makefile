@@ -104,6 +104,10 @@ image: build ## the container image, tagged IMAGE, with buildah or docker
 	elif command -v docker >/dev/null; then set -x; docker build -q -t $(IMAGE) -f deploy/Dockerfile dist/image; \
 	else echo "neither buildah nor docker is here: install one of them" >&2; exit 1; fi
 
+.PHONY: deploy-test
+deploy-test: ## the Kubernetes manifests, rendered and decoded strictly (a module of its own)
+	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -shuffle=on ./...
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf dist bin
