@@ -4,10 +4,13 @@ package main
 func commands() []command {
 	return []command{
 		{"run", "offer a shop's traffic and report latency by source", cmdRun},
+		{"ab", "measure two targets in turn and say how sure the difference is", cmdAB},
+		{"find", "search the highest rate that keeps the objectives", cmdFind},
 		{"gen", "write a scenario's requests as a trace", cmdGen},
 		{"replay", "send a trace with its gaps", cmdReplay},
 		{"compare", "hold a run's report against an older one", cmdCompare},
 		{"selftest", "show that the harness measures what it says", cmdSelftest},
+		{"fakeapi", "run the stand-in API by itself, to rehearse an outage", cmdFakeAPI},
 		{"bare", "", cmdBare},
 	}
 }

@@ -44,6 +44,7 @@ type options struct {
 	slo    string
 	json   string
 	html   string
+	over   string
 }
 
 func defaults() options {
@@ -110,6 +111,7 @@ func (o *options) register(f *flag.FlagSet) {
 	f.StringVar(&o.slo, "slo", o.slo, `objectives, such as "p99<=300ms, p99@cache<=5ms, valid>=99.99%, share@native<=10%"`)
 	f.StringVar(&o.json, "json", o.json, "file to write the report to as JSON")
 	f.StringVar(&o.html, "html", o.html, "file to write the report to as a page")
+	f.StringVar(&o.over, "over", o.over, "an older report, written by -json, to lay over the page")
 }
 
 // validate reports everything that is wrong with the options.

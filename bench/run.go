@@ -121,7 +121,24 @@ func deliver(run *report.Run, o *options, stdout, stderr io.Writer) int {
 			return failed(stderr, err)
 		}
 	}
+	if o.html != "" {
+		if err := writeFile(o.html, func(w io.Writer) error { return writePage(w, run, o.over) }); err != nil {
+			return failed(stderr, err)
+		}
+	}
 	return verdict(run)
+}
+
+// writePage writes the page, with an older report laid over it if one is named.
+func writePage(w io.Writer, run *report.Run, over string) error {
+	if over == "" {
+		return report.WritePage(w, run)
+	}
+	older, err := report.ReadFile(over)
+	if err != nil {
+		return err
+	}
+	return report.WritePage(w, run, older)
 }
 
 // verdict is the exit code of a run.

@@ -37,6 +37,13 @@ type progress struct {
 	write func(string) // nil writes nothing
 }
 
+// say replaces the line.
+func (p *progress) say(text string) {
+	if p.write != nil {
+		p.write(text)
+	}
+}
+
 // follow tells how far a run is until ctx ends.
 func (p *progress) follow(ctx context.Context, rec *load.Recorder, end time.Time) {
 	if p.write == nil {

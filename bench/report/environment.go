@@ -59,13 +59,15 @@ func (e *Environment) Done() {
 // Busy reports whether others were using the machine when the run began.
 func (e *Environment) Busy() bool { return e.LoadBefore[0] > 0.5*float64(e.Cores) }
 
-func (e *Environment) write(w io.Writer) {
+// Write writes the environment for people.
+func (e *Environment) Write(w io.Writer) error {
 	fmt.Fprintf(w, "machine  %s, %d cores, GOMAXPROCS %d, %s, %s, commit %s\n", e.CPU, e.Cores, e.GOMAXPROCS, e.Kernel, e.Go, e.Commit)
 	fmt.Fprintf(w, "         load %.2f before, %.2f after; throttled: %s\n", e.LoadBefore[0], e.LoadAfter[0], e.Throttled)
 	if e.Busy() {
 		fmt.Fprintf(w, "         THE MACHINE WAS BUSY WITH OTHER WORK: these latencies are not the sidecar's own\n")
 	}
-	fmt.Fprintf(w, "         Ratios within a run count. Absolute figures are this machine's.\n")
+	_, err := fmt.Fprintf(w, "         Ratios within a run count. Absolute figures are this machine's.\n")
+	return err
 }
 
 func cpuModel() string {

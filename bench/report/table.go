@@ -89,7 +89,9 @@ func (r *Run) WriteTable(w io.Writer) error {
 	if r.Sent > 0 && r.CPU > 0 {
 		fmt.Fprintf(w, "sidecar  %v of CPU for each request, %d MiB resident at the end\n", r.CPU/Duration(r.Sent), r.Resident>>20)
 	}
-	r.Environment.write(w)
+	if err := r.Environment.Write(w); err != nil {
+		return err
+	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(w, "VIOLATION  %s, %d times, first: %s\n", v.Kind, v.Count, v.Example)
 	}

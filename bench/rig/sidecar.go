@@ -206,3 +206,23 @@ func (s *Sidecar) get(ctx context.Context, path string) (int, []byte, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
 	return response.StatusCode, body, err
 }
+
+// Override sets a breaker by hand, as an operator does on the admin listener.
+func (s *Sidecar) Override(ctx context.Context, name, state string, for_ time.Duration) error {
+	body := fmt.Sprintf(`{"state":%q,"for":%q}`, state, for_)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.admin+"/breaker/"+name, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("overriding the breaker: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("overriding the breaker: %s: %s", response.Status, text)
+	}
+	return nil
+}

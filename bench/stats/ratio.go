@@ -22,7 +22,7 @@ const resamples = 10_000
 // Paired compares figures that were measured next to each other: a[i] with b[i]. The
 // value is the median of the ratios, which one disturbed round does not move, and the
 // interval is bootstrapped over the pairs' log-ratios. Pairs with a figure that is not
-// positive are left out. The same input gives the same output.
+// positive are left out; without a pair the Ratio is zero. The same input gives the same output.
 func Paired(a, b []float64) Ratio {
 	var logs []float64
 	for i := range min(len(a), len(b)) {
@@ -31,7 +31,7 @@ func Paired(a, b []float64) Ratio {
 		}
 	}
 	if len(logs) == 0 {
-		return Ratio{Value: math.NaN(), Low: math.NaN(), High: math.NaN()}
+		return Ratio{}
 	}
 	rng := rand.New(rand.NewPCG(1, uint64(len(logs))))
 	medians := make([]float64, resamples)
