@@ -85,7 +85,7 @@ func newDemo(ctx context.Context, outage bool) (d *demo, err error) {
 	if d.shop, err = fakeshop.Start(fakeshop.Options{Catalogue: d.api.Rankings().Catalogue}); err != nil {
 		return d, fmt.Errorf("starting the shop: %w", err)
 	}
-	handler := logs.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	handler := logs.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})) //nolint:sloglint // a DiscardHandler would have nothing noted
 	c := demoConfig(d.api.URL(), d.shop.URL())
 	d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler)
 	if errors.Is(err, syscall.EADDRINUSE) { // another sidecar, or another demo
