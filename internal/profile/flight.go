@@ -65,7 +65,7 @@ func (p *Profiles) ask(q query, deadline time.Time) result {
 		switch {
 		case r.entry == nil && r.foreign == nil: // who else asks now would fare no better
 			return r
-		case f.asked == q.asked && (r.source == reco.FromAPI || r.stamp >= q.wanted):
+		case f.asked == q.asked && (r.foreign != nil || r.source == reco.FromAPI || r.stamp >= q.wanted):
 			return r
 		}
 		if held := p.memory.find(q.asked); p.judge(held) == fresh && held.stamp >= q.wanted {

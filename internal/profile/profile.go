@@ -148,7 +148,7 @@ func (p *Profiles) Answer(kind, value string, forced bool) Answer {
 	wait := p.opt.Budget
 	switch {
 	case forced:
-		q.wanted = began.UnixMicro()
+		q.wanted = began.UnixMicro() + 1 // nothing from before
 	case status == stale:
 		wait = min(wait, staleAfter)
 	}
