@@ -28,20 +28,26 @@ func writeAnswer(rc *fasthttp.RequestCtx, v *visit) {
 	var room [128]byte
 	h := &rc.Response.Header
 	h.SetContentType("application/json")
-	h.Set("Cache-Control", "private, no-store")
-	h.Set("Vitrine-Source", a.Source.String())
+	set(h, "Cache-Control", "private, no-store")
+	set(h, "Vitrine-Source", a.Source.String())
 	if a.Reason != reco.NoReason {
-		h.Set("Vitrine-Reason", string(a.Reason))
+		set(h, "Vitrine-Reason", string(a.Reason))
 	}
-	h.SetBytesV("Cache-Status", appendCacheStatus(room[:0], a))
+	set(h, "Cache-Status", appendCacheStatus(room[:0], a))
 	if a.Source == reco.FromCache || a.Source == reco.FromStale {
-		h.SetBytesV("Age", strconv.AppendInt(room[:0], int64(a.Age/time.Second), 10))
+		set(h, "Age", strconv.AppendInt(room[:0], int64(a.Age/time.Second), 10))
 	}
 	if v.ticket.Accepted() {
-		h.SetBytesV("Vitrine-Event", v.ticket.ID.AppendTo(room[:0]))
+		set(h, "Vitrine-Event", v.ticket.ID.AppendTo(room[:0]))
 	}
 	json := a.Ranking.JSON()
 	rc.Response.SetBodyRaw(unsafe.Slice(unsafe.StringData(json), len(json))) //nolint:gosec // a raw body is only ever read, as a string must be
+}
+
+// set sets a header whose name is written as fasthttp would write it, which is then
+// spared the trouble.
+func set[V string | []byte](h *fasthttp.ResponseHeader, name string, value V) {
+	h.SetCanonical([]byte(name), []byte(value))
 }
 
 // appendCacheStatus appends the value of Cache-Status (RFC 9211).

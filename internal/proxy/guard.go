@@ -36,17 +36,20 @@ func newGuard(s Security) guard {
 // check returns why a request must not come in, or nil.
 func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 	h := &rc.Request.Header
-	if why := ambiguous(h.RawHeaders()); why != "" {
+	seen := survey(h.RawHeaders())
+	if why := seen.ambiguous(); why != "" {
 		rc.SetConnectionClose()
 		return badRequest(why)
 	}
 	if _, local := rc.Conn().(localConn); !local && (!g.knows(h.Host()) || !g.knows(rc.URI().Host())) {
 		return forbidden("the Host is not a loopback one")
 	}
-	if refused := g.checkBrowser(h); refused != nil {
-		return refused
+	if seen.browser {
+		if refused := g.checkBrowser(h); refused != nil {
+			return refused
+		}
 	}
-	if !g.forwarded && (len(h.PeekAll("X-Forwarded-For")) > 0 || len(h.PeekAll("Forwarded")) > 0) {
+	if seen.forwarded && !g.forwarded {
 		return forbidden("the request was forwarded")
 	}
 	if g.token != nil {
@@ -75,8 +78,7 @@ func (g *guard) checkBrowser(h *fasthttp.RequestHeader) *problem {
 
 // knows reports whether a Host is of this machine's loopback, or listed.
 func (g *guard) knows(host []byte) bool {
-	switch string(host) { // as most clients write it
-	case "127.0.0.1:8377", "localhost:8377":
+	if usual(host) {
 		return true
 	}
 	name := string(host)
@@ -91,11 +93,28 @@ func (g *guard) knows(host []byte) bool {
 	return err == nil && address.Unmap().IsLoopback() && address.Zone() == ""
 }
 
-// ambiguous says what in a header leaves it open where the request ends, "" if nothing
-// does. What one end takes for the body, or for a header of its own, the other may
-// take for something else.
-func ambiguous(raw []byte) string {
-	length, encoding := false, false
+// usual reports whether a Host is loopback as most clients write it.
+func usual(host []byte) bool {
+	for _, name := range [...]string{"127.0.0.1", "localhost"} {
+		if len(host) < len(name) || string(host[:len(name)]) != name {
+			continue
+		}
+		port := host[len(name):]
+		return len(port) == 0 || port[0] == ':' && len(bytes.Trim(port[1:], "0123456789")) == 0
+	}
+	return false
+}
+
+// surveyed is what one look at the lines of a header has found, so that the many
+// requests that have none of it pay for one look.
+type surveyed struct {
+	folded           bool // a line that goes on with the one before
+	length, encoding bool // Content-Length, Transfer-Encoding
+	browser          bool // Origin or Sec-Fetch-Site
+	forwarded        bool // X-Forwarded-For or Forwarded
+}
+
+func survey(raw []byte) (s surveyed) {
 	for len(raw) > 0 {
 		line := raw
 		if end := bytes.IndexByte(raw, '\n'); end >= 0 {
@@ -108,17 +127,36 @@ func ambiguous(raw []byte) string {
 		}
 		switch line[0] {
 		case ' ', '\t':
-			return "a header is folded over two lines"
+			s.folded = true
 		case 'c', 'C':
-			length = length || named(line, "content-length")
+			s.length = s.length || named(line, "content-length")
 		case 't', 'T':
-			encoding = encoding || named(line, "transfer-encoding")
+			s.encoding = s.encoding || named(line, "transfer-encoding")
+		case 'o', 'O':
+			s.browser = s.browser || named(line, "origin")
+		case 's', 'S':
+			s.browser = s.browser || named(line, "sec-fetch-site")
+		case 'x', 'X':
+			s.forwarded = s.forwarded || named(line, "x-forwarded-for")
+		case 'f', 'F':
+			s.forwarded = s.forwarded || named(line, "forwarded")
 		}
 	}
-	if length && encoding {
+	return s
+}
+
+// ambiguous says what leaves it open where the request ends, "" if nothing does. What
+// one end takes for the body, or for a header of its own, the other may take for
+// something else.
+func (s surveyed) ambiguous() string {
+	switch {
+	case s.folded:
+		return "a header is folded over two lines"
+	case s.length && s.encoding:
 		return "Content-Length and Transfer-Encoding exclude each other"
+	default:
+		return ""
 	}
-	return ""
 }
 
 func named(line []byte, name string) bool {
