@@ -41,6 +41,11 @@ e2e: ## the sidecar in front of a real shop platform; needs Node.js 20 and npm
 	cd bench/e2e/vendure && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	VITRINE_E2E=1 $(GO) test -count=1 ./bench/e2e
 
+.PHONY: ledger
+ledger: ## ten long runs of the proof that no event is lost (about ten minutes)
+	@.ci/ensure redis-server
+	LEDGER_SEEDS=10 $(GO) test -count=1 -timeout 30m -run 'TestLedger$$' -v ./cmd/vitrine
+
 .PHONY: vet
 vet: ## go vet
 	$(GO) vet ./...

@@ -264,9 +264,21 @@ func (s *sidecar) call(method, url, body string) (int, string) {
 // metrics scrapes once. Series are named as they are written: name{label="value"}.
 func (s *sidecar) metrics() map[string]float64 {
 	s.t.Helper()
-	status, text := s.call(http.MethodGet, s.probes+"/metrics", "")
-	if status != http.StatusOK {
-		s.t.Fatalf("scraping: got status %d", status)
+	values, err := s.scrape()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return values
+}
+
+// scrape is metrics for other goroutines than the test's, and for a sidecar that may be gone.
+func (s *sidecar) scrape() (map[string]float64, error) {
+	status, _, text, err := s.send(s.probes+"/metrics", http.MethodGet, "")
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("scraping: %w", err)
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("scraping: got status %d", status)
 	}
 	values := make(map[string]float64)
 	for line := range strings.Lines(text) {
@@ -279,7 +291,7 @@ func (s *sidecar) metrics() map[string]float64 {
 			values[line[:cut]] = v
 		}
 	}
-	return values
+	return values, nil
 }
 
 // settled waits until n events are delivered and none is pending.
