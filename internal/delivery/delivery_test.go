@@ -238,6 +238,7 @@ func TestAnEventThatDidNotLeaveHoldsItsSession(t *testing.T) {
 		})
 		r.Accept(view("s", "a"), false)
 		r.Accept(view("s", "b"), false)
+		synctest.Wait() // so that a's is the first call
 		r.Accept(view("other", "c"), false)
 		time.Sleep(time.Second)
 		synctest.Wait()

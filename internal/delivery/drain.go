@@ -37,14 +37,12 @@ func (d *Delivery) Drain(ctx context.Context, p *Parking) {
 		p.drain(ctx, end)
 		return
 	}
-	for d.Stats().InFlight > 0 && rest(ctx, drainLook) {
-	}
+	restWhile(ctx, func() bool { return d.Stats().InFlight > 0 })
 }
 
 // finishWell waits while what is pending is being delivered.
 func (d *Delivery) finishWell(ctx context.Context) {
-	for d.Stats().Pending > 0 && d.opt.Breaker.State() == breaker.Closed && rest(ctx, drainLook) {
-	}
+	restWhile(ctx, func() bool { return d.Stats().Pending > 0 && d.opt.Breaker.State() == breaker.Closed })
 }
 
 // drain gives back what is on loan and parks the rest. Redis being away or full is
@@ -68,6 +66,14 @@ func (p *Parking) drain(ctx context.Context, end time.Time) {
 	}
 	for stream := range parkedStreams {
 		p.d.handBack(stream, func(string) bool { return true }) // Redis cannot be asked any more
+	}
+}
+
+func restWhile(ctx context.Context, busy func() bool) {
+	for busy() {
+		if !rest(ctx, drainLook) {
+			return
+		}
 	}
 }
 

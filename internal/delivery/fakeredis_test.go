@@ -152,17 +152,6 @@ func (s *link) XSettle(_ context.Context, key, _ string, ids ...string) error {
 	return nil
 }
 
-func (s *link) XLen(_ context.Context, key string) (int64, error) {
-	if err := s.enter("xlen"); err != nil {
-		return 0, err
-	}
-	defer s.mu.Unlock()
-	if of := s.streams[key]; of != nil {
-		return int64(len(of.entries)), nil
-	}
-	return 0, nil
-}
-
 func (s *link) XLastID(_ context.Context, key string) (string, error) {
 	if err := s.enter("xinfo"); err != nil {
 		return "", err

@@ -27,12 +27,12 @@ func (p *Parking) bury(ctx context.Context, r returned) {
 }
 
 func (p *Parking) buryInRedis(ctx context.Context, r journal.Record) error {
-	n, err := p.opt.Redis.XLen(ctx, deadStream)
+	length, err := p.lengths(ctx, deadStream)
 	if err != nil {
-		return err //nolint:wrapcheck // the caller says what for
+		return err
 	}
-	if n >= maxParkedLetters {
-		return fmt.Errorf("%s holds %d already", deadStream, n)
+	if length[0] >= maxParkedLetters {
+		return fmt.Errorf("%s holds %d already", deadStream, length[0])
 	}
 	letter := entryOf(r)
 	letter["status"] = strconv.FormatUint(uint64(r.Extra), 10)

@@ -19,11 +19,12 @@ type Streams interface {
 	XSettle(ctx context.Context, stream, group string, ids ...string) error
 }
 
-// StreamFacts tell of streams without changing them.
-type StreamFacts interface {
-	XLen(ctx context.Context, stream string) (int64, error)
+// Questions are what else is asked of streams. Pipe is for commands that are answered
+// with a number.
+type Questions interface {
 	XLastID(ctx context.Context, stream string) (string, error)
 	XRange(ctx context.Context, stream, from string, count int) ([]redis.Entry, error)
+	Pipe(redis.Batch) error
 }
 
 // Leases give a key to one owner at a time.
@@ -36,9 +37,8 @@ type Leases interface {
 // Redis is what a Parking needs of it. [redis.Client] is one.
 type Redis interface {
 	Streams
-	StreamFacts
+	Questions
 	Leases
-	Pipe(redis.Batch) error
 }
 
 // ParkingOptions configure a Parking.
@@ -193,8 +193,7 @@ type Contents struct {
 
 // Contents asks Redis how many events are parked, by whatever pod.
 func (p *Parking) Contents(ctx context.Context) (c Contents, err error) {
-	keys := append(streamNames(), deadStream)
-	lengths, err := p.ask(ctx, keys, func(key string) []any { return []any{"xlen", key} })
+	lengths, err := p.lengths(ctx, append(streamNames(), deadStream)...)
 	if err != nil {
 		return c, fmt.Errorf("counting the parked events: %w", err)
 	}
@@ -203,6 +202,11 @@ func (p *Parking) Contents(ctx context.Context) (c Contents, err error) {
 		c.Events += n
 	}
 	return c, nil
+}
+
+// lengths says how many entries streams have; one that is not there has none.
+func (p *Parking) lengths(ctx context.Context, streams ...string) ([]int64, error) {
+	return p.ask(ctx, streams, func(key string) []any { return []any{"xlen", key} })
 }
 
 // complainEvery is how often the same trouble is told of.
@@ -214,7 +218,7 @@ func (p *Parking) complain(what string, err error) {
 		return
 	}
 	p.said[what] = time.Now()
-	p.opt.Log.Warn("parking: "+what+", and tried again", "error", err) //nolint:sloglint // each is a kind of its own
+	p.opt.Log.Warn("parking: "+what+", and tried again", "error", err)
 }
 
 // ask sends a command for each of several keys at once, and returns the numbers that

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -41,7 +40,7 @@ type realPod struct {
 func startReal(t *testing.T, server *redistest.Server, common *api, away bool, change ...func(*delivery.ParkingOptions)) *realPod {
 	t.Helper()
 	p := &realPod{dir: t.TempDir()}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -90,7 +89,7 @@ func startReal(t *testing.T, server *redistest.Server, common *api, away bool, c
 // run runs parts until they are told to stop.
 func run(t *testing.T, parts ...func(context.Context) error) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var all sync.WaitGroup
 	for _, part := range parts {
 		all.Go(func() {
@@ -111,9 +110,9 @@ func (p *realPod) accept(t *testing.T, sessions, n int) {
 	}
 }
 
-func (p *realPod) drain() {
+func (p *realPod) drain(grace time.Duration) {
 	p.halt()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	p.Drain(ctx, p.parking)
 }
@@ -147,7 +146,7 @@ func TestRedisCarriesEventsToAnotherPod(t *testing.T) {
 	server, common := redistest.Start(t), &api{answer: quick}
 	a := startReal(t, server, common, true)
 	a.accept(t, 12, 5)
-	a.drain()
+	a.drain(patience)
 	if s := a.Stats(); s.Parked != 60 || s.Pending != 0 {
 		t.Fatalf("got %+v, want all 60 parked", s)
 	}
@@ -174,7 +173,7 @@ func TestRedisCarriesOnAfterAKilledPod(t *testing.T) {
 	server, common := redistest.Start(t), &api{answer: quick}
 	a := startReal(t, server, common, true)
 	a.accept(t, 12, 5)
-	a.drain()
+	a.drain(patience)
 	b := startReal(t, server, common, false)
 	b.untilDelivered(t, 20)
 	b.halt() // it neither drains nor gives anything back
@@ -205,12 +204,12 @@ func TestRedisThatRefusesIsTriedAgain(t *testing.T) {
 			a := startReal(t, server, common, true)
 			a.accept(t, 5, 4)
 			server.Do(trouble.begin...)
-			a.drain()
+			a.drain(time.Second)
 			if s := a.Stats(); s.Parked != 0 || s.Pending != 20 {
 				t.Fatalf("got %+v, want all kept while Redis refuses", s)
 			}
 			server.Do(trouble.end...)
-			a.drain()
+			a.drain(patience)
 			if s := a.Stats(); s.Parked != 20 || s.Pending != 0 {
 				t.Fatalf("got %+v, want all parked once it does not", s)
 			}
@@ -248,7 +247,7 @@ func TestAGroupThatIsGoneComesBack(t *testing.T) {
 	server, common := redistest.Start(t), &api{answer: quick}
 	a := startReal(t, server, common, true)
 	a.accept(t, 5, 4)
-	a.drain()
+	a.drain(patience)
 	b := startReal(t, server, common, false)
 	b.untilDelivered(t, 3)
 	for i := range 16 {
@@ -268,7 +267,7 @@ func TestRedisSaysHowMuchIsParked(t *testing.T) {
 	server := redistest.Start(t)
 	a := startReal(t, server, &api{answer: quick}, true, func(o *delivery.ParkingOptions) { o.MaxBytes = 300 << 10 })
 	a.accept(t, 300, 20)
-	a.drain()
+	a.drain(patience)
 	s := a.Stats()
 	if s.Parked < 500 || s.Pending < 500 {
 		t.Errorf("got %d parked and %d kept, want the bound between them", s.Parked, s.Pending)

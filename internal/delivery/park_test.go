@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -54,7 +53,7 @@ func (p *pod) park(t *testing.T, shared delivery.Redis, change ...func(*delivery
 	t.Helper()
 	o := delivery.ParkingOptions{
 		Delivery: p.Delivery, Redis: shared, MaxBytes: 64 << 20,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&o)
@@ -63,7 +62,7 @@ func (p *pod) park(t *testing.T, shared delivery.Redis, change ...func(*delivery
 	if p.parking, err = delivery.NewParking(o); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- p.parking.Run(ctx) }()
 	p.stop = sync.OnceFunc(func() {
@@ -529,7 +528,7 @@ func TestAParkedEventTheAPIRejectsCanBeRedriven(t *testing.T) {
 		a := startAway(t, shared, common)
 		a.accept(3, 1)
 		a.leave()
-		common.set(func(_ int, e reco.Event) fashionai.Outcome { return outcome(fashionai.Rejected, 422) })
+		common.set(func(int, reco.Event) fashionai.Outcome { return outcome(fashionai.Rejected, 422) })
 		b := startPod(t, shared, common)
 		time.Sleep(20 * time.Second)
 		synctest.Wait()

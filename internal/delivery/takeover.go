@@ -99,16 +99,16 @@ func (p *Parking) hold(ctx context.Context, stream, most int) error {
 	if p.held[stream] != nil {
 		return nil
 	}
-	n, err := p.opt.Redis.XLen(ctx, streamName(stream))
-	if err != nil || n == 0 {
-		return err //nolint:wrapcheck // it is complained of with what it was for
+	length, err := p.lengths(ctx, streamName(stream))
+	if err != nil || length[0] == 0 {
+		return err
 	}
 	now := time.Now() // before asking: our notion of the lease must not outlive Redis's
 	got, err := p.opt.Redis.Acquire(ctx, leaseName(stream), p.owner, p.lease)
 	if err != nil || !got {
-		return err //nolint:wrapcheck // as above
+		return err //nolint:wrapcheck // it is complained of with what it was for
 	}
-	p.opt.Log.InfoContext(ctx, "taking over parked events", "stream", stream, "events", n)
+	p.opt.Log.InfoContext(ctx, "taking over parked events", "stream", stream, "events", length[0])
 	p.held[stream] = &tenure{renewed: now, until: now.Add(p.lease)}
 	p.d.lend(stream, now.Add(p.lease))
 	p.keep(ctx, streamName(stream), p.life)
