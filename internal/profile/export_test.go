@@ -55,3 +55,17 @@ func (p *Profiles) KeyOf(kind, value string) string {
 
 // EraseChannel is where erases are published.
 const EraseChannel = eraseChannel
+
+// Flights is how many are under way.
+func (p *Profiles) Flights() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.flights)
+}
+
+// Erases is how many stamps are known.
+func (p *Profiles) Erases() int {
+	p.memory.mu.Lock()
+	defer p.memory.mu.Unlock()
+	return len(p.memory.erased)
+}
