@@ -22,9 +22,9 @@ import (
 	"vitrine/internal/reco"
 )
 
-// Cache remembers rankings, empty answers, orders that shoppers are paging through,
-// and as much of every session as it
-// takes to tell whether they still hold. It is safe for concurrent use.
+// Cache remembers rankings, empty answers, the orders that shoppers are paging through,
+// and as much of every session as it takes to tell whether its rankings still hold. It
+// is safe for concurrent use.
 type Cache struct {
 	opt   Options
 	seed  maphash.Seed

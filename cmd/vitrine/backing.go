@@ -87,7 +87,8 @@ func (s *sidecar) makeFallback() error {
 		return err
 	}
 	o := fallback.LadderOptions{
-		Rankings: s.cache, Natives: s.natives, Rules: rules,
+		Rankings: s.cache, Orders: s.cache, Natives: s.natives, Rules: rules,
+		Shadowed:       s.shadowed,
 		Policies:       make(map[reco.EventType]fallback.Policy),
 		HoldoutPercent: s.conf.Holdout.Percent, HoldoutSalt: s.conf.Holdout.Salt,
 	}
@@ -106,7 +107,7 @@ func (s *sidecar) makeCatalog() (*fallback.Rules, error) {
 		return nil, nil //nolint:nilnil // nil Rules keep everything
 	}
 	var err error
-	s.catalog, err = catalog.New(catalogOptions(s.conf), nil, s.log)
+	s.catalog, err = catalog.New(catalogOptions(s.conf), s.stockStore(), s.log)
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}

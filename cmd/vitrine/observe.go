@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"vitrine/breaker"
+	"vitrine/fallback"
 	"vitrine/internal/delivery"
 	"vitrine/internal/ops"
+	"vitrine/internal/reco"
 	"vitrine/internal/redis"
 )
 
@@ -33,7 +35,7 @@ func (s *sidecar) makeOps() error {
 		Ready: s.dependencies(), LastErrors: s.seen.Last, Log: s.log,
 		Configuration: func() any { return string(s.conf.Masked()) },
 		EraseSession:  s.eraseSession, EraseProfile: s.profileEraser(), Hash: s.hashOf,
-		Outbox: s.showOutbox, Redrive: s.redrive,
+		Explain: s.explain, Outbox: s.showOutbox, Redrive: s.redrive,
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // it names the part
@@ -121,6 +123,20 @@ func (s *sidecar) observeRedis(op redis.Op, outcome redis.Outcome, took time.Dur
 	s.metrics.ObserveRedis(string(op), string(outcome), took)
 }
 
+// explain tells how a request would be answered now.
+func (s *sidecar) explain(_ context.Context, req reco.Request) (any, error) {
+	deadline := time.Now().Add(s.conf.Events.Of(req.Type).Budget)
+	return s.ladder.Explain(&req, s.breakers.recommendation.Snapshot(), deadline), nil
+}
+
+// overlapDepth is how many products of a list most shoppers look at.
+const overlapDepth = 10
+
+// shadowed measures how much of what the API would have shown was shown without it.
+func (s *sidecar) shadowed(t reco.EventType, shown, instead reco.Ranking) {
+	s.metrics.ObserveShadow(t, fallback.Overlap(shown, instead, overlapDepth))
+}
+
 // eraseSession forgets a session everywhere.
 func (s *sidecar) eraseSession(ctx context.Context, session string) error {
 	s.delivery.Erase(session)
@@ -164,7 +180,10 @@ func (s *sidecar) showOutbox(ctx context.Context) (any, error) {
 	}
 	var err error
 	state.Dead, state.DeadLetters, err = s.delivery.DeadLetters(maxShown)
-	return state, errors.Join(err)
+	if state.Dead == nil {
+		state.Dead = []delivery.Letter{} // none is a list too
+	}
+	return state, err //nolint:wrapcheck // it names the file
 }
 
 // redrive sends the dead letters again, this pod's and those in Redis.

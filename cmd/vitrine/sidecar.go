@@ -281,7 +281,7 @@ func (s *sidecar) makeProxy() (err error) {
 		o.Budgets[t] = s.conf.Events.Of(t).Budget
 	}
 	if s.catalog != nil {
-		o.Stock = s.catalog.Push
+		o.Stock = s.pushStock
 	}
 	if s.profiles != nil {
 		o.Profile = s.profiles.Answer

@@ -134,7 +134,7 @@ func (c *Catalog) CategoryOf(id string) (string, bool) {
 }
 
 // Push takes in stock levels that hold from now on; of two for one product the
-// smaller counts, and an id longer than [reco.MaxIDLength] is left out. The error
+// smaller counts. What [reco.ParseStock] would refuse is left out. The error
 // wraps [ErrNotShared] if only this pod knows of them; they hold here all the same.
 func (c *Catalog) Push(ctx context.Context, stock []reco.Stock) error {
 	now := time.Now()

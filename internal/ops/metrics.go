@@ -35,6 +35,7 @@ type Metrics struct {
 	latency         [numTypes][numSources]prometheus.Observer
 	upstream        tally
 	upstreamLatency prometheus.Histogram
+	shadow          [numTypes]prometheus.Observer
 	redis           map[redisLabels]redisSeries
 }
 
@@ -73,7 +74,14 @@ func NewMetrics(o MetricsOptions) *Metrics {
 	m.registry.MustRegister(latency, m.upstreamLatency, &tallies{m},
 		buildInfo(o), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	shadow := prometheus.NewSummaryVec(prometheus.SummaryOpts{ // a sum and a count
+		Name: "vitrine_shadow_overlap_ratio",
+		Help: "Share of the first 10 products shown in the mode shadow that the API has ranked among its first 10, from 0 to 1.",
+	}, []string{"event"})
+	m.registry.MustRegister(shadow)
+
 	for t, kind := range reco.EventTypes {
+		m.shadow[t] = shadow.WithLabelValues(kind.String())
 		for s, source := range reco.Sources {
 			m.requests[t][s] = newTally("http-", reasons()...)
 			m.latency[t][s] = latency.WithLabelValues(kind.String(), source.String())
@@ -148,6 +156,14 @@ func (m *Metrics) ObserveRequest(t reco.EventType, source reco.Source, reason re
 	}
 	m.requests[kind][from].add(string(reason))
 	m.latency[kind][from].Observe(took.Seconds())
+}
+
+// ObserveShadow counts a comparison of a native list that was shown with the API's ranking
+// that was not: overlap is the share of the first products that both have.
+func (m *Metrics) ObserveShadow(t reco.EventType, overlap float64) {
+	if kind := int(t) - int(reco.EventTypes[0]); kind >= 0 && kind < numTypes {
+		m.shadow[kind].Observe(overlap)
+	}
 }
 
 // ObserveUpstream counts a call of the API and the time it took. The code is its HTTP

@@ -42,8 +42,9 @@ type Options struct {
 	// Observe is told of every answered event.
 	Observe func(t reco.EventType, a *reco.Answer, took time.Duration)
 
-	// Stock takes what a shop says of its stock. Nil answers 404: nothing would heed it.
-	Stock func(context.Context, []reco.Stock) error
+	// Stock takes what a shop says of its stock, which then holds, and tells the other
+	// pods as long as the context lasts. Nil answers 404: nothing would heed it.
+	Stock func(context.Context, []reco.Stock)
 
 	// Profile answers the profile path: kind and value as they stand in it, escaped.
 	// forced says that the caller wants nothing from a cache. Nil answers 404.

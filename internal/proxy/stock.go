@@ -26,9 +26,6 @@ func (p *Proxy) stock(rc *fasthttp.RequestCtx) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stockTimeout)
 	defer cancel()
-	if err := p.opt.Stock(ctx, levels); err != nil {
-		p.refuse(rc, &problem{status: fasthttp.StatusServiceUnavailable, detail: err.Error(), retryAfter: time.Second})
-		return
-	}
+	p.opt.Stock(ctx, levels)
 	rc.SetStatusCode(fasthttp.StatusNoContent)
 }

@@ -235,7 +235,7 @@ func (c contract) stock(v any) (all []reco.Stock) {
 	for _, element := range c.list(v) {
 		o := c.object(element)
 		s := reco.Stock{ID: c.id(o["id"]), Quantity: c.atLeast(0, o["quantity"])}
-		c.must(s.ID != "")
+		c.must(s.ID != "" && len(s.ID) <= reco.MaxIDLength)
 		all = append(all, s)
 	}
 	return all

@@ -117,7 +117,7 @@ func (r *reader) stock() (s Stock) {
 	for m := r.object(); m.next(); {
 		switch m.name {
 		case "id":
-			s.ID = r.id()
+			s.ID = r.bounded(r.id())
 		case "quantity":
 			quantity = true
 			s.Quantity = r.integer(0)

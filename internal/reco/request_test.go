@@ -354,6 +354,8 @@ var stocks = []struct {
 	{name: "no id", body: `[{"quantity":0}]`, member: "[0].id", detail: "is required"},
 	{name: "an empty id", body: `[{"id":"","quantity":0}]`, member: "[0].id", detail: "must not be empty"},
 	{name: "id null", body: `[{"id":null,"quantity":0}]`, member: "[0].id", detail: "must be a string or an integer"},
+	{name: "the longest id", body: `[{"id":"` + longest + `","quantity":0}]`, want: []reco.Stock{{ID: longest}}},
+	{name: "an id too long", body: `[{"id":"a","quantity":0},{"id":"` + longest + `x","quantity":0}]`, member: "[1].id", detail: "longer than 256 bytes"},
 	{name: "no quantity", body: `[{"id":"a","quantity":1},{"id":"b"}]`, member: "[1].quantity", detail: "is required"},
 	{name: "a quantity below zero", body: `[{"id":"a","quantity":-1}]`, member: "[0].quantity", detail: "at least 0"},
 	{name: "half a unit", body: `[{"id":"a","quantity":0.5}]`, member: "[0].quantity", detail: "must be an integer"},

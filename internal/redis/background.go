@@ -86,8 +86,8 @@ func (c *Client) HSet(ctx context.Context, key string, fields map[string]string,
 	})
 }
 
-// eval runs a script on one key. The reply is nil, an int64, a string or a []any of these.
-func (c *Client) eval(ctx context.Context, script *Script, key string, args ...any) (reply any, err error) {
+// Eval runs a script on one key. The reply is nil, an int64, a string or a []any of these.
+func (c *Client) Eval(ctx context.Context, script *Script, key string, args ...any) (reply any, err error) {
 	err = c.background("eval", func() error {
 		var err error
 		keys := []string{key}
@@ -103,20 +103,20 @@ func (c *Client) eval(ctx context.Context, script *Script, key string, args ...a
 // Acquire takes the lease of this key for owner, or makes the one owner has last for
 // another life from now. It reports whether owner has it.
 func (c *Client) Acquire(ctx context.Context, key, owner string, life time.Duration) (bool, error) {
-	reply, err := c.eval(ctx, acquire, key, owner, life.Milliseconds())
+	reply, err := c.Eval(ctx, acquire, key, owner, life.Milliseconds())
 	return reply == int64(1), err
 }
 
 // Renew makes the lease that owner has last for another life from now. It reports
 // whether owner still had it.
 func (c *Client) Renew(ctx context.Context, key, owner string, life time.Duration) (bool, error) {
-	reply, err := c.eval(ctx, renew, key, owner, life.Milliseconds())
+	reply, err := c.Eval(ctx, renew, key, owner, life.Milliseconds())
 	return reply == int64(1), err
 }
 
 // Release gives the lease back, if owner still has it.
 func (c *Client) Release(ctx context.Context, key, owner string) error {
-	_, err := c.eval(ctx, release, key, owner)
+	_, err := c.Eval(ctx, release, key, owner)
 	return err
 }
 
