@@ -87,6 +87,14 @@ func (s *session) candidate(now time.Duration) (next int, due time.Duration) {
 	return -1, due
 }
 
+// hasRoom reports whether p may be under way beside what is of the session.
+func (s *session) hasRoom(p *pending) bool {
+	if p.replay || s.replayInFlight > 0 {
+		return s.inFlight == 0
+	}
+	return s.inFlight < maxTogether
+}
+
 // find returns where the event with this number is in the queue, or -1.
 func (s *session) find(seq uint64) int {
 	i := s.search(seq)
@@ -201,11 +209,7 @@ func (q *schedule) place(s *session, now time.Duration) {
 		return
 	}
 	p := &s.queue[next]
-	together := maxTogether
-	if p.replay || s.replayInFlight > 0 {
-		together = 1
-	}
-	if s.inFlight >= together {
+	if !s.hasRoom(p) {
 		return
 	}
 	s.next, s.order, s.tie = next, p.born, p.seq
@@ -269,8 +273,10 @@ func (q *schedule) pickProbe(skip map[uint64]bool) *session {
 	}
 	if best == nil {
 		for _, s := range q.delayed {
-			s.next = 0
-			consider(s, s.queue[0].born)
+			if s.hasRoom(&s.queue[0]) {
+				s.next = 0
+				consider(s, s.queue[0].born)
+			}
 		}
 	}
 	return best
