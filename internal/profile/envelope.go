@@ -50,7 +50,7 @@ func (k *Keys) seal(under name, e *entry) []byte {
 	if e.content == pointing {
 		text = e.profile[:]
 	}
-	return r.keys[r.first].Seal(head, nil, text, append(under[:], head...))
+	return r.keys[r.first].Seal(head, nil, text, append(under[:], head...)) //nolint:gosec // it draws the nonce itself
 }
 
 // open is the inverse of seal, without the process's own time. It reports false for

@@ -97,10 +97,10 @@ func (p *Profiles) whose(ctx context.Context, id Identifier, asked name) (name, 
 // pods. It returns the names under which there was something.
 func (p *Profiles) eraseRemote(ctx context.Context, targets []name, wall int64) (gone []name, err error) {
 	text := strconv.FormatInt(wall, 10)
-	message := text
+	message := []string{text}
 	var errs []error
 	for _, n := range targets {
-		message += " " + n.text()
+		message = append(message, n.text())
 		reply, err := p.do(ctx, redis.OpErase, n, redis.Command{Script: eraseScript, Args: []any{
 			text, p.memory.grave.Milliseconds(),
 		}})
@@ -123,7 +123,7 @@ func (p *Profiles) eraseRemote(ctx context.Context, targets []name, wall int64) 
 			}
 		}
 	}
-	errs = append(errs, p.opt.Remote.Publish(ctx, eraseChannel, message))
+	errs = append(errs, p.opt.Remote.Publish(ctx, eraseChannel, strings.Join(message, " ")))
 	if err := errors.Join(errs...); err != nil {
 		return gone, fmt.Errorf("erasing the profile in Redis: %w", err)
 	}

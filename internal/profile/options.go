@@ -130,4 +130,4 @@ func (o Options) Validate() error {
 }
 
 // life is how long a profile is remembered at all.
-func (o *Options) life() time.Duration { return o.Fresh + o.Stale }
+func (o Options) life() time.Duration { return o.Fresh + o.Stale }

@@ -120,6 +120,7 @@ func (v *vendor) well() { v.set(func() { v.says = nil }) }
 // shelf is what a test asks.
 type shelf struct {
 	t *testing.T
+	v *vendor
 	*profile.Profiles
 	logged func() string
 }
@@ -145,7 +146,7 @@ func open(t *testing.T, v *vendor, change ...func(*profile.Options)) shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shelf{t, p, log.String}
+	return shelf{t, v, p, log.String}
 }
 
 // transcript is a log that is read while it is written.
@@ -178,56 +179,55 @@ func (s shelf) want(what, asked string, forced bool, status int, source reco.Sou
 }
 
 // bubble runs a test of profiles without Redis in a bubble of time.
-func bubble(t *testing.T, test func(*testing.T, *vendor, shelf), change ...func(*profile.Options)) {
+func bubble(t *testing.T, test func(shelf), change ...func(*profile.Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		v := newVendor()
-		s := open(t, v, change...)
+		s := open(t, newVendor(), change...)
 		go s.Run(t.Context())
-		test(t, v, s)
+		test(s)
 	})
 }
 
 func TestLivesOfAProfile(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("first", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 1))
 		time.Sleep(6*time.Hour*4/5 - 1)
 		if a := s.want("fresh", "email/ANA@example.org", false, 200, reco.FromCache, written("id-ana", 1)); a.Age != 6*time.Hour*4/5-1 {
-			t.Errorf("got an age of %s", a.Age)
+			s.t.Errorf("got an age of %s", a.Age)
 		}
 		synctest.Wait()
-		if v.called() != 1 {
-			t.Errorf("got %d calls, want 1", v.called())
+		if s.v.called() != 1 {
+			s.t.Errorf("got %d calls, want 1", s.v.called())
 		}
 		time.Sleep(1)
 		s.want("after four fifths", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 1))
 		synctest.Wait()
 		s.want("refreshed behind", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
-		v.failing(fashionai.ServerError, 503, "")
+		s.v.failing(fashionai.ServerError, 503, "")
 		time.Sleep(6 * time.Hour)
 		if a := s.want("stale", "email/ana@example.org", false, 200, reco.FromStale, written("id-ana", 2)); a.Reason != "http-503" {
-			t.Errorf("got reason %q, want http-503", a.Reason)
+			s.t.Errorf("got reason %q, want http-503", a.Reason)
 		}
 		time.Sleep(168*time.Hour - 1)
 		s.want("at its end", "email/ana@example.org", false, 200, reco.FromStale, written("id-ana", 2))
 		time.Sleep(1)
 		if a := s.want("over", "email/ana@example.org", false, 503, reco.FromNone, ""); a.RetryAfter <= 0 || a.Detail == "" {
-			t.Errorf("got %+v, want words and a time to try again", a)
+			s.t.Errorf("got %+v, want words and a time to try again", a)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := s.Stats(); got.Entries != 0 || got.Bytes != 0 {
-			t.Errorf("got %+v, want nothing kept that nobody may be served", got)
+			s.t.Errorf("got %+v, want nothing kept that nobody may be served", got)
 		}
 	})
 }
 
 func TestNobodyIsRememberedForAWhile(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("first", "phone/5511000000000", false, 404, reco.FromAPI, nobody)
 		time.Sleep(5*time.Minute - 1)
 		s.want("again", "phone/+55%2011%200000-00000", false, 404, reco.FromCache, nobody)
-		v.set(func() { v.people["phone/5511000000000"] = "id-ze" })
+		s.v.set(func() { s.v.people["phone/5511000000000"] = "id-ze" })
 		time.Sleep(1)
 		s.want("somebody now", "phone/5511000000000", false, 200, reco.FromAPI, written("id-ze", 2))
 	})
@@ -235,16 +235,16 @@ func TestNobodyIsRememberedForAWhile(t *testing.T) {
 
 // A 404 never hides behind what was known before.
 func TestWhoIsGoneIsGone(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("known", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 1))
-		v.set(func() { delete(v.people, "email/ana@example.org") })
+		s.v.set(func() { delete(s.v.people, "email/ana@example.org") })
 		s.want("forced", "email/ana@example.org", true, 404, reco.FromAPI, nobody)
 		s.want("after", "email/ana@example.org", false, 404, reco.FromCache, nobody)
 	})
 }
 
 func TestFourIdentifiersOneCopy(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		for i, asked := range []string{"email/ana@example.org", "phone/5511999998888", "document/12345678909", "user-profile-id/id-ana"} {
 			if i < 3 { // its id is known once it has been asked for by anything else
 				s.want(asked, asked, false, 200, reco.FromAPI, written("id-ana", i+1))
@@ -254,7 +254,7 @@ func TestFourIdentifiersOneCopy(t *testing.T) {
 		s.want("all share the last", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 3))
 		size := int64(len(written("id-ana", 3)))
 		if got := s.Stats(); got.Entries != 4 || got.Bytes > 2*size+4*256 {
-			t.Errorf("got %+v, want one body of %d bytes and three pointers", got, size)
+			s.t.Errorf("got %+v, want one body of %d bytes and three pointers", got, size)
 		}
 	})
 }
@@ -262,11 +262,11 @@ func TestFourIdentifiersOneCopy(t *testing.T) {
 // That an identifier stands for a person is believed no longer than a profile is: phone
 // numbers change hands, however fresh the profile is that others keep fresh.
 func TestAnIdentifierIsAskedAgain(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("phone", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ana", 1))
 		time.Sleep(4 * time.Hour)
 		s.want("e-mail", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 2))
-		v.set(func() { v.people["phone/5511999998888"] = "id-ze" })
+		s.v.set(func() { s.v.people["phone/5511999998888"] = "id-ze" })
 		time.Sleep(2 * time.Hour)
 		s.want("the number is another's", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ze", 3))
 		s.want("the person is not", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
@@ -274,31 +274,31 @@ func TestAnIdentifierIsAskedAgain(t *testing.T) {
 }
 
 func TestNoCacheAsksTheAPI(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("first", "user-profile-id/id-ana", false, 200, reco.FromAPI, written("id-ana", 1))
 		time.Sleep(time.Second)
 		s.want("forced", "user-profile-id/id-ana", true, 200, reco.FromAPI, written("id-ana", 2))
 		s.want("kept", "user-profile-id/id-ana", false, 200, reco.FromCache, written("id-ana", 2))
-		v.failing(fashionai.Timeout, 0, "")
+		s.v.failing(fashionai.Timeout, 0, "")
 		s.want("the API is away", "user-profile-id/id-ana", true, 200, reco.FromCache, written("id-ana", 2))
 	})
 }
 
 func TestWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		took := func(what string, want time.Duration, ask func()) {
-			t.Helper()
+			s.t.Helper()
 			began := time.Now()
 			ask()
 			if got := time.Since(began); got != want {
-				t.Errorf("%s: took %s, want %s", what, got, want)
+				s.t.Errorf("%s: took %s, want %s", what, got, want)
 			}
 		}
-		v.set(func() { v.takes = 5 * time.Second })
+		s.v.set(func() { s.v.takes = 5 * time.Second })
 		took("nothing held", 2*time.Second, func() {
 			a := s.want("nothing held", "email/ana@example.org", false, 503, reco.FromNone, "")
 			if a.Reason != reco.Timeout {
-				t.Errorf("got %q, want timeout", a.Reason)
+				s.t.Errorf("got %q, want timeout", a.Reason)
 			}
 		})
 		time.Sleep(3 * time.Second)
@@ -310,7 +310,7 @@ func TestWaiting(t *testing.T) {
 		took("stale is the net", 150*time.Millisecond, func() {
 			a := s.want("stale", "email/ana@example.org", false, 200, reco.FromStale, written("id-ana", 1))
 			if a.Reason != reco.Timeout {
-				t.Errorf("got %q, want timeout", a.Reason)
+				s.t.Errorf("got %q, want timeout", a.Reason)
 			}
 		})
 		took("who wants it new waits", 2*time.Second, func() {
@@ -319,46 +319,46 @@ func TestWaiting(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		s.want("late, but for the next", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
-		if v.called() != 2 {
-			t.Errorf("got %d calls, want 2", v.called())
+		if s.v.called() != 2 {
+			s.t.Errorf("got %d calls, want 2", s.v.called())
 		}
 	})
 }
 
 func TestOneCallForAllWhoWait(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("known", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ana", 1))
 		s.want("known", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 2))
 		time.Sleep(7 * time.Hour)
-		v.set(func() { v.takes = 100 * time.Millisecond })
+		s.v.set(func() { s.v.takes = 100 * time.Millisecond })
 		var callers sync.WaitGroup
 		for i := range 100 {
 			asked := []string{"email/ana@example.org", "email/ANA@example.org"}[i%2]
 			callers.Go(func() { s.want(asked, asked, false, 200, reco.FromAPI, written("id-ana", 3)) })
 		}
 		callers.Wait()
-		if v.called() != 3 {
-			t.Errorf("got %d calls, want 3", v.called())
+		if s.v.called() != 3 {
+			s.t.Errorf("got %d calls, want 3", s.v.called())
 		}
 	})
 }
 
 // Two identifiers of one person: one call at a time, and neither gets the other's 404.
 func TestCallsOfOnePersonDoNotOverlap(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("known", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ana", 1))
 		s.want("known", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 2))
 		time.Sleep(180 * time.Hour) // both pointers are over
 		s.want("known", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ana", 3))
 		s.want("known", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 4))
-		v.set(func() { v.most, v.takes = 0, 100*time.Millisecond; delete(v.people, "phone/5511999998888") })
+		s.v.set(func() { s.v.most, s.v.takes = 0, 100*time.Millisecond; delete(s.v.people, "phone/5511999998888") })
 		var callers sync.WaitGroup
 		callers.Go(func() { s.want("gone", "phone/5511999998888", true, 404, reco.FromAPI, nobody) })
 		synctest.Wait()
 		callers.Go(func() { s.want("there", "email/ana@example.org", true, 200, reco.FromAPI, written("id-ana", 6)) })
 		callers.Wait()
-		if got := v.atOnce(); got != 1 {
-			t.Errorf("got %d calls at once, want 1", got)
+		if got := s.v.atOnce(); got != 1 {
+			s.t.Errorf("got %d calls at once, want 1", got)
 		}
 	})
 }
@@ -377,15 +377,15 @@ func TestUndocumentedAnswers(t *testing.T) {
 		"a null section":     strings.Replace(good, `"briefing_marketing":{}`, `"briefing_marketing":null`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, v *vendor, s shelf) {
-				v.failing(fashionai.OK, 200, body)
+			bubble(t, func(s shelf) {
+				s.v.failing(fashionai.OK, 200, body)
 				for range 12 { // enough for the breaker, were it a failure
 					if a := s.want("passed on", "email/ana@example.org", false, 200, reco.FromAPI, body); !a.JSON {
-						t.Error("got no JSON, want JSON")
+						s.t.Error("got no JSON, want JSON")
 					}
 				}
 				if got := s.Stats(); got.Undocumented != 12 || got.Calls != 12 || got.Entries != 0 {
-					t.Errorf("got %+v, want 12 calls, counted, and nothing kept", got)
+					s.t.Errorf("got %+v, want 12 calls, counted, and nothing kept", got)
 				}
 			})
 		})
@@ -395,44 +395,44 @@ func TestUndocumentedAnswers(t *testing.T) {
 // The page of something in between is passed on if there is nothing better, and is a failure.
 func TestPagesInsteadOfAnswers(t *testing.T) {
 	for _, status := range []int{200, 404} {
-		bubble(t, func(t *testing.T, v *vendor, s shelf) {
+		bubble(t, func(s shelf) {
 			s.want("known", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 1))
 			time.Sleep(7 * time.Hour)
 			class := map[int]fashionai.Class{200: fashionai.OK, 404: fashionai.NotFound}[status]
-			v.failing(class, status, "<html>")
+			s.v.failing(class, status, "<html>")
 			s.want("stale is better", "email/ana@example.org", false, 200, reco.FromStale, written("id-ana", 1))
 			if a := s.want("nothing is", "phone/5511000000000", false, status, reco.FromAPI, "<html>"); a.JSON {
-				t.Error("got JSON, want none")
+				s.t.Error("got JSON, want none")
 			}
 			for range 10 {
 				s.Answer("phone", "5511000000000", false)
 			}
 			if a := s.Answer("phone", "5511000000000", false); a.Status != 503 || a.Reason != reco.Open {
-				t.Errorf("got %+v, want the breaker open", a)
+				s.t.Errorf("got %+v, want the breaker open", a)
 			}
 		})
 	}
 }
 
 func TestBreakerAndGate(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
-		v.failing(fashionai.RateLimited, 429, "")
+	bubble(t, func(s shelf) {
+		s.v.failing(fashionai.RateLimited, 429, "")
 		if a := s.want("limited", "email/ana@example.org", false, 503, reco.FromNone, ""); a.Reason != reco.RateLimited || a.RetryAfter < 7*time.Second {
-			t.Errorf("got %+v, want rate-limited, and 7s", a)
+			s.t.Errorf("got %+v, want rate-limited, and 7s", a)
 		}
-		v.well()
+		s.v.well()
 		time.Sleep(7*time.Second - 1)
-		if a := s.Answer("email", "ana@example.org", false); a.Reason != reco.RateLimited || v.called() != 1 {
-			t.Errorf("got %+v after %d calls, want the gate shut", a, v.called())
+		if a := s.Answer("email", "ana@example.org", false); a.Reason != reco.RateLimited || s.v.called() != 1 {
+			s.t.Errorf("got %+v after %d calls, want the gate shut", a, s.v.called())
 		}
 		time.Sleep(time.Second)
 		s.want("open again", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 2))
-		v.failing(fashionai.Unreachable, 0, "")
+		s.v.failing(fashionai.Unreachable, 0, "")
 		for range 5 {
 			s.want("unreachable", "email/ze+shop@example.org", false, 503, reco.FromNone, "")
 		}
-		if a := s.Answer("email", "ze+shop@example.org", false); a.Reason != reco.Open || v.called() != 7 || a.RetryAfter > time.Minute {
-			t.Errorf("got %+v after %d calls, want the breaker open after 7", a, v.called())
+		if a := s.Answer("email", "ze+shop@example.org", false); a.Reason != reco.Open || s.v.called() != 7 || a.RetryAfter > time.Minute {
+			s.t.Errorf("got %+v after %d calls, want the breaker open after 7", a, s.v.called())
 		}
 		s.want("fresh is served", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
 	})
@@ -440,8 +440,8 @@ func TestBreakerAndGate(t *testing.T) {
 
 // Profiles take seconds: that alone must not open the breaker.
 func TestSlowIsNotSick(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
-		v.set(func() { v.takes = 1900 * time.Millisecond })
+	bubble(t, func(s shelf) {
+		s.v.set(func() { s.v.takes = 1900 * time.Millisecond })
 		for n := range 40 {
 			s.want("slow", "user-profile-id/id-ana", true, 200, reco.FromAPI, written("id-ana", n+1))
 		}
@@ -449,8 +449,8 @@ func TestSlowIsNotSick(t *testing.T) {
 }
 
 func TestBulkhead(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
-		v.set(func() { v.gate = make(chan struct{}) })
+	bubble(t, func(s shelf) {
+		s.v.set(func() { s.v.gate = make(chan struct{}) })
 		reasons := make(map[reco.Reason]int)
 		var mu sync.Mutex
 		var callers sync.WaitGroup
@@ -464,39 +464,39 @@ func TestBulkhead(t *testing.T) {
 		}
 		callers.Wait()
 		// Two calls, six that wait for their turn, both until the budget ends.
-		if got := v.atOnce(); reasons[reco.Overload] < 12 || reasons[reco.Overload]+reasons[reco.Timeout] != 20 || got != 2 {
-			t.Errorf("got %v with %d calls at once, want 2 calls and at least 12 refused", reasons, got)
+		if got := s.v.atOnce(); reasons[reco.Overload] < 12 || reasons[reco.Overload]+reasons[reco.Timeout] != 20 || got != 2 {
+			s.t.Errorf("got %v with %d calls at once, want 2 calls and at least 12 refused", reasons, got)
 		}
-		v.set(func() { close(v.gate); v.gate = nil })
+		s.v.set(func() { close(s.v.gate); s.v.gate = nil })
 	}, func(o *profile.Options) { o.MaxInFlight = 2 })
 }
 
 func TestRefusals(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		s.want("unknown kind", "name/ana", false, 404, reco.FromNone, "")
 		for what, value := range hostile() {
 			s.want(what, "email/"+value, false, 400, reco.FromNone, "")
 		}
-		if v.called() != 0 {
-			t.Errorf("got %d calls, want none", v.called())
+		if s.v.called() != 0 {
+			s.t.Errorf("got %d calls, want none", s.v.called())
 		}
 	})
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	bubble(t, func(t *testing.T, v *vendor, s shelf) {
+	bubble(t, func(s shelf) {
 		for n := range 1000 {
 			id := fmt.Sprintf("id-%d", n)
-			v.set(func() { v.people["user-profile-id/"+id] = id })
+			s.v.set(func() { s.v.people["user-profile-id/"+id] = id })
 			s.Answer("user-profile-id", id, false)
 		}
 		if got := s.Stats(); got.Bytes > 64<<10 || got.Bytes < 48<<10 {
-			t.Errorf("got %+v, want nearly 64 KiB", got)
+			s.t.Errorf("got %+v, want nearly 64 KiB", got)
 		}
 		s.want("the last is there", "user-profile-id/id-999", false, 200, reco.FromCache, written("id-999", 1000))
-		v.set(func() { v.people["user-profile-id/big"] = strings.Repeat("b", 200) })
+		s.v.set(func() { s.v.people["user-profile-id/big"] = strings.Repeat("b", 200) })
 		big := strings.Replace(written("big", 1), "festa", strings.Repeat("f", 9000), 1)
-		v.failing(fashionai.OK, 200, big)
+		s.v.failing(fashionai.OK, 200, big)
 		s.want("too big", "user-profile-id/big", false, 200, reco.FromAPI, big)
 		s.want("too big to keep", "user-profile-id/big", false, 200, reco.FromAPI, big)
 	}, func(o *profile.Options) { o.Memory = 64 << 10 })

@@ -34,13 +34,15 @@ const (
 	patience = time.Second
 )
 
-// storeScript puts an envelope under a name unless there is one of a later call, or the
-// name was erased after the call had started. Stamps in the future, and whatever else is
-// not ours, give way.
-//
-//	ARGV: envelope, its stamp, the latest stamp to believe, life in ms, field of the identifier that points here or '', most fields
-//	returns: 0, or the stamp of the erase that refused it, or -1 if no more identifiers may be listed
-var storeScript = redis.NewScript(`
+//nolint:gochecknoglobals // constants, but for their type
+var (
+	// storeScript puts an envelope under a name unless there is one of a later call, or the
+	// name was erased after the call had started. Stamps in the future, and whatever else is
+	// not ours, give way.
+	//
+	//	ARGV: envelope, its stamp, the latest stamp to believe, life in ms, field of the identifier that points here or '', most fields
+	//	returns: 0, or the stamp of the erase that refused it, or -1 if no more identifiers may be listed
+	storeScript = redis.NewScript(`
 local key, stamp, latest = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local function believed(text)
 	local n = tonumber(text or '')
@@ -59,19 +61,20 @@ end
 local held = redis.call('HGET', key, 'v')
 if not held or believed(string.sub(held, 3, 18)) <= stamp then redis.call('HSET', key, 'v', ARGV[1]) end
 if redis.call('PTTL', key) < tonumber(ARGV[4]) then redis.call('PEXPIRE', key, ARGV[4]) end
-return 0`) //nolint:gochecknoglobals // a constant, but for its type
+return 0`)
 
-// eraseScript leaves under a name nothing but when it was erased.
-//
-//	ARGV: stamp, life in ms
-//	returns: the fields there were
-var eraseScript = redis.NewScript(`
+	// eraseScript leaves under a name nothing but when it was erased.
+	//
+	//	ARGV: stamp, life in ms
+	//	returns: the fields there were
+	eraseScript = redis.NewScript(`
 local fields = redis.pcall('HKEYS', KEYS[1])
 if fields.err then fields = {} end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return fields`) //nolint:gochecknoglobals // a constant, but for its type
+return fields`)
+)
 
 func (n name) redisKey() string { return keyPrefix + n.text() }
 
