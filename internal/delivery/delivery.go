@@ -4,7 +4,8 @@
 //
 // Reading order: [Delivery.Accept] takes an event in, schedule.go decides when it
 // is sent, send.go sends it and settles what came of it, ticket.go is how a request
-// waits for it, and park.go hands to other pods what this one cannot deliver.
+// waits for it. park.go says how events get to other pods and from them: claim.go and
+// ship.go take them from the schedule to Redis, takeover.go and loan.go back.
 package delivery
 
 import (

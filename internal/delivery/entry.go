@@ -75,11 +75,12 @@ func parseEntry(values map[string]string, now time.Time) (r journal.Record, err 
 
 // parseID reads what [ID.String] wrote.
 func parseID(text string) (id ID, err error) {
-	if len(text) == 36 {
-		_, err = hex.Decode(id[:], []byte(strings.ReplaceAll(text, "-", "")))
+	digits := strings.ReplaceAll(text, "-", "")
+	if len(digits) == hex.EncodedLen(len(id)) {
+		_, err = hex.Decode(id[:], []byte(digits))
 	}
-	if err != nil || id.String() != strings.ToLower(text) || id == (ID{}) {
-		return ID{}, errors.New("an id that is no UUID")
+	if err != nil || id.String() != text || id == (ID{}) {
+		return ID{}, errors.New("an id that is no UUID of ours")
 	}
 	return id, nil
 }

@@ -73,7 +73,8 @@ func (p *Parking) busy() (n int) {
 }
 
 // seek takes hold of streams while more are wanted. It looks at all of them when the
-// weather has changed, and then at one every second: thousands of pods do the same.
+// weather has changed or one was to be had, else at one every second: thousands of
+// pods do the same.
 func (p *Parking) seek(ctx context.Context, most int, more func() bool) {
 	for more() {
 		if p.look == 0 {
@@ -109,6 +110,7 @@ func (p *Parking) hold(ctx context.Context, stream, most int) error {
 		return err //nolint:wrapcheck // it is complained of with what it was for
 	}
 	p.opt.Log.InfoContext(ctx, "taking over parked events", "stream", stream, "events", length[0])
+	p.look = parkedStreams // a stream nobody has the lease of: there may be others
 	p.held[stream] = &tenure{renewed: now, until: now.Add(p.lease)}
 	p.d.lend(stream, now.Add(p.lease))
 	p.keep(ctx, streamName(stream), p.life)
