@@ -26,13 +26,14 @@ type books struct {
 type asked struct {
 	session  string
 	n        int
-	outbox   string // of the sidecar it was sent to
-	accepted bool   // a 200 with a Vitrine-Event came back; if not, it may have been accepted or not
+	by       *sidecar
+	accepted bool // a 200 with a Vitrine-Event came back; if not, it may have been accepted or not
 	id       string
 }
 
-// account is what a process has last said of itself.
+// account is a process, and what it has last said of itself.
 type account struct {
+	line     string    // events of one line are judged by their order; empty if those of this process are not
 	at       time.Time // before it was asked
 	ended    time.Time // after its last call
 	accepted float64
@@ -57,10 +58,10 @@ func (b *books) cut(f func()) {
 	b.cuts = append(b.cuts, span{from, time.Now()})
 }
 
-func (b *books) open(s *sidecar) {
+func (b *books) open(s *sidecar, line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.processes[s] = &account{at: time.Now()}
+	b.processes[s] = &account{line: line, at: time.Now()}
 }
 
 // close says that the process sends nothing any more.
@@ -102,7 +103,7 @@ func (b *books) read(s *sidecar) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.scrapes++
-	a.ended = b.processes[s].ended
+	a.line, a.ended = b.processes[s].line, b.processes[s].ended
 	*b.processes[s] = a
 }
 
@@ -131,7 +132,7 @@ func (r receipts) taken() (n int) {
 //     dead letter is one it has answered with 422; nothing else makes any here.
 //   - Nothing invented: every call is an event that was sent to a sidecar.
 //   - Order: of two events of one session, accepted one after the other over one outbox,
-//     a restart between them or not, the first is first received first. See inOrder for
+//     a crash between them or not, the first is first received first. See inOrder for
 //     what cannot be judged.
 //   - Duplicates are few, and counted.
 //   - Calls are not more than events accepted, by whatever process, and retries counted.
@@ -178,16 +179,21 @@ const closeBy = 250 * time.Millisecond
 // close to each other prove nothing. Neither does an event received just before others
 // were cut off, as it may have been under way together with the one that should have
 // come first, whose call the API had not read yet.
+//
+// A sidecar with outbox.park_after is left out: what it has parked in an outage is any
+// pod's to deliver after it, and what it accepts then does not wait for that.
 func (r *ledgerRun) inOrder(received map[string]receipts) (swapped, unjudged int) {
-	before := make(map[string]asked) // by session and outbox
+	before := make(map[string]asked) // by session and line
 	inTurn := slices.Clone(r.asked)
 	slices.SortFunc(inTurn, func(a, b asked) int { return cmp.Compare(a.n, b.n) })
 	for _, e := range inTurn {
-		if !e.accepted {
+		line := r.processes[e.by].line
+		if !e.accepted || line == "" {
 			continue
 		}
-		first, second := before[e.session+e.outbox], e
-		before[e.session+e.outbox] = e
+		line += e.session
+		first, second := before[line], e
+		before[line] = e
 		a, b := received[fmt.Sprint(e.session, " ", first.n)], received[fmt.Sprint(e.session, " ", second.n)]
 		if len(a) == 0 || len(b) == 0 || a[0].Seq < b[0].Seq {
 			continue

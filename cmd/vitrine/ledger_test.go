@@ -64,7 +64,7 @@ type ledgerRun struct {
 // pod is the outbox folder of a pod, and the sidecar at work on it.
 type pod struct {
 	outbox string
-	flags  []string
+	parks  bool                    // what has waited for long, also while it lives
 	now    atomic.Pointer[sidecar] // nil while there is none
 }
 
@@ -101,19 +101,23 @@ func newLedgerRun(t *testing.T, seed uint64, shoppers, perSecond int) *ledgerRun
 
 // newPod starts a sidecar on an empty outbox.
 func (r *ledgerRun) newPod() *pod {
-	p := &pod{outbox: filepath.Join(r.t.TempDir(), "outbox"), flags: []string{
-		"--redis.url=" + r.redis.URL(), "--budget=200ms", "--upstream.timeout=" + apiTimeout.String(), "--log.level=info",
-	}}
-	if r.dice.IntN(2) == 0 {
-		p.flags = append(p.flags, "--outbox.park_after=1s")
-	}
+	p := &pod{outbox: filepath.Join(r.t.TempDir(), "outbox"), parks: r.dice.IntN(2) == 0}
 	r.launch(p)
 	return p
 }
 
+// launch starts a sidecar on the pod's outbox.
 func (r *ledgerRun) launch(p *pod) {
-	s := start(r.t, r.api.URL(), append([]string{"--outbox.dir=" + p.outbox}, p.flags...)...)
-	r.open(s)
+	flags := []string{
+		"--outbox.dir=" + p.outbox, "--redis.url=" + r.redis.URL(),
+		"--budget=200ms", "--upstream.timeout=" + apiTimeout.String(), "--log.level=info",
+	}
+	line := fmt.Sprint(p.outbox, r.kept) // one that parked what it could before begins anew
+	if p.parks {
+		flags, line = append(flags, "--outbox.park_after=1s"), ""
+	}
+	s := start(r.t, r.api.URL(), flags...)
+	r.open(s, line)
 	r.say("start of", s.data)
 	p.now.Store(s)
 }
@@ -159,7 +163,7 @@ func (r *ledgerRun) shop(shopper int) {
 			continue
 		}
 		a, err := s.try(productView(session, strconv.Itoa(n)))
-		e := asked{session: session, n: n, outbox: s.outbox, id: a.event}
+		e := asked{session: session, n: n, by: s, id: a.event}
 		e.accepted = err == nil && a.status == http.StatusOK && a.event != ""
 		r.note(e)
 	}
