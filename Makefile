@@ -110,7 +110,9 @@ image: build ## the container image, tagged IMAGE, with buildah or docker
 	else echo "neither buildah nor docker is here: install one of them" >&2; exit 1; fi
 
 .PHONY: deploy-test
-deploy-test: ## the Kubernetes manifests, rendered and decoded strictly (a module of its own)
+deploy-test: ## what is deployed: manifests as strictly as an API server, alerts, dashboard; installs promtool if it is missing
+	@.ci/ensure promtool
+	$(GO) test -count=1 ./deploy
 	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -shuffle=on ./...
 
 .PHONY: clean
