@@ -6,6 +6,7 @@ func commands() []command {
 		{"run", "offer a shop's traffic and report latency by source", cmdRun},
 		{"ab", "measure two targets in turn and say how sure the difference is", cmdAB},
 		{"find", "search the highest rate that keeps the objectives", cmdFind},
+		{"chaos", "let faults loose and hold the sidecar to its pass marks", cmdChaos},
 		{"gen", "write a scenario's requests as a trace", cmdGen},
 		{"replay", "send a trace with its gaps", cmdReplay},
 		{"compare", "hold a run's report against an older one", cmdCompare},

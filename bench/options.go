@@ -37,6 +37,7 @@ type options struct {
 	pods     int
 	affinity bool
 	env      settings
+	tls      bool // the API speaks TLS, with an authority the sidecar is told to trust
 
 	// The verdict.
 	check  float64

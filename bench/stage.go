@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -37,33 +39,38 @@ type pod struct {
 	away    bool       // requests go elsewhere meanwhile
 	past    rig.Events // counts of its former processes
 	opened  int64      // connections to them
+	kills   int64      // of them
 }
 
 // setUp starts everything. On an error nothing is left behind.
-func setUp(ctx context.Context, o *options, extra ...func(*fakeapi.Options)) (*stage, error) {
+func setUp(ctx context.Context, o *options) (*stage, error) {
 	dir, err := os.MkdirTemp("", "vitrine-bench-")
 	if err != nil {
 		return nil, err
 	}
 	s := &stage{dir: dir, affinity: o.affinity, catalogue: shopdata.New(1, o.items, o.categories)}
-	if err := s.start(ctx, o, extra); err != nil {
+	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *stage) start(ctx context.Context, o *options, extra []func(*fakeapi.Options)) (err error) {
+func (s *stage) start(ctx context.Context, o *options) (err error) {
 	api := fakeapi.Options{
 		Rankings: fakeapi.Rankings{Catalogue: s.catalogue, Seed: o.model.Seed},
-		Seed:     o.model.Seed, ColdEvents: o.cold, Latency: o.latency, MaxLedger: 1 << 20,
-	}
-	for _, change := range extra {
-		change(&api)
+		Seed:     o.model.Seed, ColdEvents: o.cold, Latency: o.latency, MaxLedger: 1 << 20, TLS: o.tls,
 	}
 	if s.api, err = fakeapi.Start(api); err != nil {
 		return fmt.Errorf("starting the stand-in API: %w", err)
 	}
-	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Env: o.env}
+	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Env: maps.Clone(o.env)}
+	if o.tls {
+		authority := filepath.Join(s.dir, "authority.pem")
+		if err := os.WriteFile(authority, s.api.CAPEM(), 0o600); err != nil {
+			return err
+		}
+		sidecar.Env["SSL_CERT_FILE"] = authority
+	}
 	switch o.redis {
 	case "server":
 		if s.redis, err = rig.StartRedis(ctx); err != nil {
@@ -149,7 +156,19 @@ func (p *pod) restart(ctx context.Context) error {
 // kill ends the pod's process at once, without taking it out first.
 func (p *pod) kill(ctx context.Context) {
 	p.bury(ctx)
+	p.kills++
 	p.sidecar.Kill()
+}
+
+// bulkhead is the default of upstream.max_in_flight, and a probe.
+const bulkhead = 64 + 1
+
+// cutOff is how many calls may have been under way when processes were killed.
+func (s *stage) cutOff() (n int64) {
+	for _, p := range s.pods {
+		n += p.kills * bulkhead
+	}
+	return n
 }
 
 // bury keeps what only the process knows.

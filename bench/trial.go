@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"iter"
+	"math"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vitrine/bench/check"
@@ -21,6 +24,9 @@ type trial struct {
 	stage   *stage
 	checker *check.Checker
 	rec     *load.Recorder
+
+	observe func(load.Sample) // is told of every measured sample too; may be nil
+	hangUp  atomic.Uint64     // share of clients that close before the answer, as the bits of a float64
 
 	start   time.Time // of what is measured
 	answers sync.Pool
@@ -91,12 +97,29 @@ func (t *trial) offer(ctx context.Context, p plan, beside func(context.Context) 
 	run.Connections = t.stage.connections()
 	run.CPU, run.Resident = report.Duration(used.CPU-before.CPU), used.Resident
 	run.Events = t.counts(ctx)
-	run.Ledger = t.checker.Settle(run.Events)
+	run.Ledger = t.checker.Settle(run.Events, t.stage.cutOff())
 	run.Violations = t.checker.Findings()
 	run.Fill(t.rec.Recording())
 	run.Timeline.States = t.states
 	return failure
 }
+
+func (t *trial) setHangUp(share float64) { t.hangUp.Store(math.Float64bits(share)) }
+
+// ask sends one request that is not part of the plan, and checks its answer.
+func (t *trial) ask(r traffic.Request) check.Verdict {
+	a := new(wire.Answer)
+	t.checker.Asked(r)
+	if err := t.stage.route(r.Session).Do(r.AppendHTTP(nil), a, time.Now().Add(t.opts.timeout)); err != nil {
+		t.checker.Failed(r)
+		return check.Verdict{}
+	}
+	return t.checker.Answer(r, a)
+}
+
+// hangUpAfter is how long an impatient client waits: long enough for its event to be
+// read, not for an answer of the API.
+const hangUpAfter = 10 * time.Millisecond
 
 // fire sends one request and judges its answer.
 func (t *trial) fire(r traffic.Request, due time.Time) {
@@ -104,6 +127,11 @@ func (t *trial) fire(r traffic.Request, due time.Time) {
 	defer t.answers.Put(a)
 	request := r.AppendHTTP(make([]byte, 0, 1024))
 	t.checker.Asked(r)
+	if share := math.Float64frombits(t.hangUp.Load()); share > 0 && rand.Float64() < share {
+		_ = t.stage.route(r.Session).HangUp(request, hangUpAfter, time.Now().Add(t.opts.timeout)) // its event may be accepted or not
+		t.checker.Failed(r)
+		return
+	}
 	sent := time.Now()
 	err := t.stage.route(r.Session).Do(request, a, sent.Add(t.opts.timeout))
 	done := time.Now()
@@ -118,8 +146,12 @@ func (t *trial) fire(r traffic.Request, due time.Time) {
 	if s.Class == "" {
 		s.Class = "refused"
 	}
-	if !due.Before(t.start) {
-		t.rec.Record(s)
+	if due.Before(t.start) {
+		return
+	}
+	t.rec.Record(s)
+	if t.observe != nil {
+		t.observe(s)
 	}
 }
 
@@ -151,6 +183,11 @@ func (t *trial) look(ctx context.Context) {
 		}
 		e := m.Events()
 		t.checker.Balance(e)
+		state.Transitions += int64(m[`vitrine_breaker_transitions_total{name="recommendation"}`])
+		state.RedisBreaker = max(state.RedisBreaker, m[`vitrine_breaker_state{name="redis"}`])
+		state.Away += int64(m["vitrine_journal_away"])
+		state.Certificates += int64(m["vitrine_upstream_certificates_refused_total"])
+		state.Dead = state.Dead || !p.sidecar.Live(ctx)
 		state.Breaker = max(state.Breaker, m[`vitrine_breaker_state{name="recommendation"}`])
 		state.Pending += e.Pending
 		state.Accepted += e.Accepted

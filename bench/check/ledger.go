@@ -44,7 +44,9 @@ type Settlement struct {
 // Settle holds the events against what arrived, and the sidecars' own counts, added
 // up over all that ran. It is for the end, when nothing is pending any more; what
 // the counts call expired or dropped is not lost without a word, and is taken off.
-func (c *Checker) Settle(counts rig.Events) Settlement {
+// In flight is how many calls were under way when processes were killed: their events
+// may arrive again without being counted as retries.
+func (c *Checker) Settle(counts rig.Events, inFlight int64) Settlement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var s Settlement
@@ -68,7 +70,7 @@ func (c *Checker) Settle(counts rig.Events) Settlement {
 	if s.Invented > 0 {
 		c.found.add(Invented, s.Invented, "%d events arrived that nobody asked", s.Invented)
 	}
-	if s.Repeated > counts.Retried {
+	if s.Repeated > counts.Retried+inFlight {
 		c.found.add(Phantom, s.Repeated-counts.Retried, "%d events arrived again, the sidecar counts %d retries", s.Repeated, counts.Retried)
 	}
 	return s

@@ -81,6 +81,12 @@ type State struct {
 	Accepted   int64   `json:"accepted"`
 	Delivered  int64   `json:"delivered"`
 	Retried    int64   `json:"retried"`
+
+	Transitions  int64   `json:"transitions"`   // of the API's breaker
+	RedisBreaker float64 `json:"redis_breaker"` // as Breaker
+	Away         int64   `json:"away"`          // sidecars that keep new events in memory for want of a disk
+	Certificates int64   `json:"certificates"`  // of the API refused
+	Dead         bool    `json:"dead"`          // /livez did not answer 200
 }
 
 // Span is a stretch during which a fault held.

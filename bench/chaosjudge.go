@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vitrine/bench/fakeapi"
+	"vitrine/bench/load"
+	"vitrine/bench/report"
+)
+
+// outcome is how a sidecar bore a fault.
+type outcome struct {
+	row     fault
+	phases  phases
+	run     *report.Run
+	started time.Time
+
+	from, to time.Duration // of the fault, since the start
+	ledger   []fakeapi.Entry
+	stats    fakeapi.Stats
+	notes    map[string]float64
+
+	mu      sync.Mutex
+	samples []point
+
+	before, in, after stretch
+	ttd, ttr          time.Duration // -1 is never
+	marks             []mark
+}
+
+// point is a sample as the judge needs it.
+type point struct {
+	at    time.Duration // due, since the start
+	took  time.Duration
+	class string
+	ok    bool
+}
+
+// stretch is the answers of a phase.
+type stretch struct {
+	n, bad  int
+	classes map[string]int
+	took    *load.Histogram
+}
+
+// mark is a requirement and whether it was met.
+type mark struct {
+	text   string
+	pass   bool
+	timing bool // depends on how busy the machine is
+}
+
+func (r *outcome) observe(t *trial) func(load.Sample) {
+	return func(s load.Sample) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, s.Class, s.OK})
+	}
+}
+
+// budget is the sidecar's default one and a tenth: an answer at the end of the budget
+// still has to be written and read.
+const budget = 330 * time.Millisecond
+
+// must adds a mark.
+func (r *outcome) must(pass bool, format string, args ...any) {
+	r.marks = append(r.marks, mark{fmt.Sprintf(format, args...), pass, false})
+}
+
+// within adds a mark about a time.
+func (r *outcome) within(pass bool, format string, args ...any) {
+	r.marks = append(r.marks, mark{"[" + fmt.Sprintf(format, args...) + "]", pass, true})
+}
+
+// conclude computes the figures and the marks.
+func (r *outcome) conclude() {
+	slices.SortFunc(r.samples, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	r.before, r.in, r.after = r.stretch(0, r.from), r.stretch(r.from, r.to), r.stretch(r.to, 1<<62)
+	r.ttd = r.detected()
+	r.ttr = r.recovered()
+	r.run.Timeline.Spans = []report.Span{{From: r.from.Seconds(), To: r.to.Seconds(), Name: r.row.name}}
+	r.common()
+	if r.row.judge != nil {
+		r.row.judge(r)
+	}
+}
+
+func (r *outcome) stretch(from, to time.Duration) stretch {
+	s := stretch{classes: make(map[string]int), took: load.NewHistogram()}
+	for _, p := range r.samples {
+		if p.at < from || p.at >= to {
+			continue
+		}
+		s.n++
+		s.classes[p.class]++
+		s.took.Record(p.took)
+		if !p.ok {
+			s.bad++
+		}
+	}
+	return s
+}
+
+func (s stretch) p99() report.Duration { return report.Duration(s.took.Rough(0.99)) }
+
+// share is that of answers whose class is wanted.
+func (s stretch) share(want func(string) bool) float64 {
+	n := 0
+	for class, count := range s.classes {
+		if want(class) {
+			n += count
+		}
+	}
+	return float64(n) / float64(max(1, s.n))
+}
+
+func (s stretch) shares() string {
+	var parts []string
+	for _, class := range []string{"api", "cache", "stale", "native", "none", "refused", "no answer"} {
+		if n := s.classes[class]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %.1f %%", class, 100*float64(n)/float64(s.n)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// window is what TTD and TTR look at; a single second of a hundred requests says
+// little of one in a hundred.
+const window = 2 * time.Second
+
+// detected returns how long after the fault's start every window has 99 % of its
+// answers within the budget.
+func (r *outcome) detected() time.Duration {
+	for at := r.to - window; at >= r.from; at -= 250 * time.Millisecond {
+		s := r.stretch(at, at+window)
+		if s.n > 0 && s.took.Share(budget) < 0.99 {
+			if at += window; at+250*time.Millisecond >= r.to {
+				return -1
+			}
+			return at - r.from
+		}
+	}
+	return 0
+}
+
+// recovered returns how long after the fault's end a window has 95 % of the former
+// share of fresh answers.
+func (r *outcome) recovered() time.Duration {
+	former := r.before.share(fresh)
+	for at := r.to; at+window <= r.phases.before+r.phases.during+r.phases.after; at += 250 * time.Millisecond {
+		if s := r.stretch(at, at+window); s.n > 0 && s.share(fresh) >= 0.95*former {
+			return at - r.to
+		}
+	}
+	return -1
+}
+
+// common adds the marks every fault has, but those the fault itself rules out.
+func (r *outcome) common() {
+	waived := func(name string) bool { return r.row.waive != nil && r.row.waive(name) }
+	n, bad := r.before.n+r.in.n+r.after.n, r.before.bad+r.in.bad+r.after.bad
+	if !waived("valid") {
+		r.must(float64(bad) <= 1e-4*float64(n), "valid lists: %d of %d were not", bad, n)
+	}
+	text := "answers and events: no violation"
+	for _, v := range r.run.Violations {
+		text = fmt.Sprintf("answers and events: %s, %d times, first: %s", v.Kind, v.Count, v.Example)
+	}
+	r.must(len(r.run.Violations) == 0, "%s", text)
+	lost := r.run.Ledger.Lost
+	r.must(lost == 0, "events lost %d of %d accepted; pending %d, repeated %d", lost, r.run.Ledger.Accepted, r.run.Events.Pending, r.run.Ledger.Repeated)
+	dead := slices.ContainsFunc(r.run.Timeline.States, func(s report.State) bool { return s.Dead })
+	if !waived("live") {
+		r.must(!dead, "/livez answers")
+	}
+	r.growth(waived)
+	r.within(r.in.took.Rough(0.99) <= budget, "p99 during %v, budget and a tenth %v", r.in.p99(), budget)
+}
+
+// growth compares the most memory and goroutines since the fault with the most before.
+func (r *outcome) growth(waived func(string) bool) {
+	var was, is report.State
+	for _, s := range r.run.Timeline.States {
+		to := &is
+		if s.At < r.from.Seconds() {
+			to = &was
+		}
+		to.Resident, to.Goroutines = max(to.Resident, s.Resident), max(to.Goroutines, s.Goroutines)
+	}
+	memory, goroutines := float64(is.Resident)/float64(max(1, was.Resident)), float64(is.Goroutines)/float64(max(1, was.Goroutines))
+	if !waived("growth") {
+		r.must(memory <= 1.5, "memory × %.2f, allowed × 1.5", memory)
+		r.must(goroutines <= 2, "goroutines × %.2f, allowed × 2", goroutines)
+	}
+}
+
+// states are the looks at the sidecar between two instants.
+func (r *outcome) states(from, to time.Duration) []report.State {
+	return slices.DeleteFunc(slices.Clone(r.run.Timeline.States), func(s report.State) bool {
+		return s.At < from.Seconds() || s.At >= to.Seconds()
+	})
+}
+
+// transitions of the API's breaker between two instants.
+func (r *outcome) transitions(from, to time.Duration) int64 {
+	states := r.states(from, to)
+	if len(states) == 0 {
+		return 0
+	}
+	return states[len(states)-1].Transitions - states[0].Transitions
+}
+
+// arrivals are the events that reached the API between two instants.
+func (r *outcome) arrivals(from, to time.Duration) []fakeapi.Entry {
+	return slices.DeleteFunc(slices.Clone(r.ledger), func(e fakeapi.Entry) bool {
+		at := e.At.Sub(r.started)
+		return at < from || at >= to
+	})
+}
