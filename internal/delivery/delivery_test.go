@@ -251,6 +251,18 @@ func TestAnEventThatDidNotLeaveHoldsItsSession(t *testing.T) {
 	})
 }
 
+func TestNobodyWaitsBehindAnEventThatDidNotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		r.api.set(func(int, reco.Event) fashionai.Outcome { return outcome(fashionai.Unreachable, 0) })
+		r.ask(view("s", "a"), time.Second)
+		began := time.Now()
+		if got := r.ask(view("s", "b"), time.Second); got.Reason != reco.Unreachable || time.Since(began) != 0 {
+			t.Errorf("got %q after %v, want unreachable at once", got.Reason, time.Since(began))
+		}
+	})
+}
+
 func TestAnEventTheAPIHasHadDoesNotHoldItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)

@@ -53,6 +53,13 @@ func (s *shelf) flush() {
 	s.streams, s.leases, s.lives = map[string]*stream{}, map[string]lease{}, map[string]time.Duration{}
 }
 
+// endLeases gives every lease up, as if its time was over.
+func (s *shelf) endLeases() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.leases)
+}
+
 // failing makes commands fail from now on.
 func (s *link) failing(fail func(what string) error) {
 	s.mu.Lock()

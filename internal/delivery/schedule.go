@@ -216,6 +216,13 @@ func (q *schedule) place(s *session, now time.Duration) {
 	q.ready[s.class()].put(s)
 }
 
+// heldUp reports whether the session waits to try again to send an event that did not
+// leave: what comes after that event would wait in vain.
+func (q *schedule) heldUp(key uint64) bool {
+	s := q.sessions[key]
+	return s != nil && s.in == &q.delayed
+}
+
 // wake makes the sessions ready whose time has come, and returns when the next will be, 0 for none.
 func (q *schedule) wake(now time.Duration) (next time.Duration) {
 	for len(q.delayed) > 0 {

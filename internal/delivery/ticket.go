@@ -113,6 +113,9 @@ func (d *Delivery) joinLocked(e reco.Event, key, seq uint64, away bool, now time
 		}
 		return w, reco.NoReason
 	}
+	if d.q.heldUp(key) {
+		return nil, reco.Unreachable
+	}
 	if d.q.waiting >= d.opt.MaxInFlight {
 		return nil, reco.Overload
 	}
