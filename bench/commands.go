@@ -1,5 +1,12 @@
 package main
 
+import (
+	"context"
+	"io"
+
+	"vitrine/bench/rank"
+)
+
 // commands lists everything the harness can do, in the order of the overview.
 func commands() []command {
 	return []command{
@@ -7,6 +14,7 @@ func commands() []command {
 		{"ab", "measure two targets in turn and say how sure the difference is", cmdAB},
 		{"find", "search the highest rate that keeps the objectives", cmdFind},
 		{"chaos", "let faults loose and hold the sidecar to its pass marks", cmdChaos},
+		{"rank", "hold the fallback's lists against the API's own, in a simulation", cmdRank},
 		{"gen", "write a scenario's requests as a trace", cmdGen},
 		{"replay", "send a trace with its gaps", cmdReplay},
 		{"compare", "hold a run's report against an older one", cmdCompare},
@@ -14,4 +22,8 @@ func commands() []command {
 		{"fakeapi", "run the stand-in API by itself, to rehearse an outage", cmdFakeAPI},
 		{"bare", "", cmdBare},
 	}
+}
+
+func cmdRank(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return rank.Run(args, stdout, stderr)
 }

@@ -74,7 +74,8 @@ var shownSources = [...]reco.Source{reco.FromCache, reco.FromStale, reco.FromNat
 // print writes a line for every source of every event type, and for all of them.
 func (r Result) print(w io.Writer, s Scenario) {
 	fmt.Fprintf(w, "A simulation: an outage of %v, %d answers; the API's stand-in has taste %v, whim %v.\n", s.Outage, r.Answers, s.API.Taste, s.API.Whim)
-	fmt.Fprintf(w, "Each list against the API's own of that moment; 1 is the same list.\n\n")
+	fmt.Fprint(w, "Each list against the API's own of that moment: 1 is the same list, an empty one is 0.\n"+
+		"The stand-in shop orders its categories at random, so their native lists show the floor.\n\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "event\tsource\tanswers\tshare\tRBO p=0.9\toverlap@10\tNDCG@10\t")
 	all := make(map[reco.Source]*Tally)
