@@ -135,7 +135,7 @@ func ruled(o fallback.RuleOptions) bool {
 // makeNatives makes the platform's orderings, if there is a platform or a file of lists.
 func (s *sidecar) makeNatives() error {
 	p := s.conf.Platform
-	if p.Kind == noPlatform && p.File == "" {
+	if p.Kind == noPlatform && p.File == "" && !p.SalesRanking {
 		return nil
 	}
 	o := fallback.NativeOptions{File: p.File, Refresh: p.Refresh}
@@ -145,6 +145,16 @@ func (s *sidecar) makeNatives() error {
 			return err //nolint:wrapcheck // it names the key
 		}
 		o.Platform, o.Breaker, o.Namespace = shop, s.breakers.platform, shop.Fingerprint()
+	}
+	if p.SalesRanking {
+		sales, err := s.makeSales()
+		if err != nil {
+			return err
+		}
+		o.Sales = sales
+	}
+	if o.Namespace == "" { // of the shop, as far as Redis needs to know
+		o.Namespace = s.hashOf("namespace")
 	}
 	if s.catalog != nil {
 		o.Catalogue = s.catalog

@@ -53,7 +53,7 @@ func (s *sidecar) sources() ops.Sources {
 			stats := s.cache.Stats()
 			return stats.Bytes, stats.Entries
 		},
-		Breakers: []ops.Breaker{s.breakers.recommendation, s.breakers.platform, s.breakers.redis, s.breakers.profile},
+		Breakers: []ops.Breaker{s.breakers.recommendation, s.breakers.platform, s.breakers.redis, s.breakers.profile, s.breakers.sales},
 		Figures: []ops.Figure{
 			{Name: "vitrine_panics_total", Help: "Panics recovered while answering.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Panics) }},
 			{Name: "vitrine_refused_requests_total", Help: "Requests refused: malformed, foreign or too large.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Refused) }},

@@ -51,6 +51,7 @@ type sidecar struct {
 	proxy    *proxy.Proxy
 
 	profileAPI *fashionai.Client // with profiles
+	salesAPI   *fashionai.Client // with platform.sales_ranking
 
 	base      []part // what runs below delivery
 	aside     []part // what runs beside it, until it drains
@@ -61,7 +62,7 @@ type sidecar struct {
 
 // breakers are one for each upstream.
 type breakers struct {
-	recommendation, platform, redis, profile *breaker.Breaker
+	recommendation, platform, redis, profile, sales *breaker.Breaker
 }
 
 // newSidecar makes every part and opens the listeners. Nothing runs yet, but the
@@ -132,6 +133,7 @@ func (s *sidecar) makeBreakers() error {
 		open(&s.breakers.platform, breaker.Defaults("platform"), nothing),
 		open(&s.breakers.profile, profile.BreakerOptions(s.conf.Upstream.Timeout), nothing),
 		open(&s.breakers.redis, redis.BreakerOptions(), nothing),
+		open(&s.breakers.sales, breaker.Defaults("sales-ranking"), nothing),
 	)
 }
 
@@ -343,7 +345,7 @@ func (s *sidecar) close() {
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
-	for _, api := range []*fashionai.Client{s.api, s.profileAPI} {
+	for _, api := range []*fashionai.Client{s.api, s.profileAPI, s.salesAPI} {
 		if api != nil {
 			api.Close()
 		}

@@ -135,13 +135,15 @@ type Event struct {
 
 // Platform is the shop, asked for its own orderings.
 type Platform struct {
-	Kind    string `yaml:"kind" oneof:"none http magento medusa nuvemshop shopify tray vendure vtex vtex-is wake woocommerce" doc:"the shop's platform: a preset, or http for any that answers JSON"`
-	Source  `yaml:",inline"`
-	Similar Source        `yaml:"similar"`
-	Shelf   Source        `yaml:"shelf"`
-	File    string        `yaml:"file" doc:"JSON file of lists by category:27, similar:p1 and shelf, for what the platform has not given"`
-	Headers Headers       `yaml:"headers" doc:"sent with every call; a value file:/path is read from that file"`
-	Vars    Vars          `yaml:"vars" doc:"the preset's variables, such as account or base; a value file:/path is read from that file"`
+	Kind         string `yaml:"kind" oneof:"none http magento medusa nuvemshop shopify tray vendure vtex vtex-is wake woocommerce" doc:"the shop's platform: a preset, or http for any that answers JSON"`
+	Source       `yaml:",inline"`
+	Similar      Source  `yaml:"similar"`
+	Shelf        Source  `yaml:"shelf"`
+	File         string  `yaml:"file" doc:"JSON file of lists by category:27, similar:p1 and shelf, for what the platform has not given"`
+	Headers      Headers `yaml:"headers" doc:"sent with every call; a value file:/path is read from that file"`
+	Vars         Vars    `yaml:"vars" doc:"the preset's variables, such as account or base; a value file:/path is read from that file"`
+	SalesRanking bool    `yaml:"sales_ranking" doc:"fall back to the vendor's sales ranking where neither the platform nor the file has a list; needs no platform"`
+
 	Refresh time.Duration `yaml:"refresh" min:"1s" doc:"age at which a list's snapshot is fetched again in the background"`
 	Timeout time.Duration `yaml:"timeout" min:"1ms" doc:"longest one platform call may take"`
 	Pages   int           `yaml:"pages" doc:"how many pages of a list are read at most; 0 = as the preset says"`
