@@ -1,5 +1,6 @@
 // Package deploy_test keeps what is deployed beside the program true of it: the alerts,
-// their runbook and the dashboard name metrics that the built program has.
+// their runbook and the dashboard name metrics that the built program has, the unit and
+// the manifests variables that it reads.
 package deploy_test
 
 import (
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -111,6 +113,82 @@ func TestEveryAlertIsTested(t *testing.T) {
 	for _, a := range alerts(t) {
 		if !strings.Contains(tests, `- labels: 'ALERTS{alertname="`+a.Alert+`", alertstate="firing"`) {
 			t.Errorf("got no test in which %s fires", a.Alert)
+		}
+	}
+}
+
+// A variable that the program does not know would be warned about, and do nothing.
+func TestVariablesAreKnown(t *testing.T) {
+	known := string(read(t, "configuration.md")) + "`VITRINE_CONFIG`"
+	for _, folder := range []string{"Dockerfile", "compose.yaml", "systemd", "kustomize", "helm"} {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			for _, name := range regexp.MustCompile(`VITRINE_[A-Z_]+`).FindAllString(string(read(t, path)), -1) {
+				if !strings.Contains(known, "`"+name+"`") {
+					t.Errorf("%s sets %s, which is not in configuration.md", path, name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The health check is said twice: the OCI image format knows none.
+func TestComposeChecksHealthAsTheImageDoes(t *testing.T) {
+	var file struct {
+		Services struct {
+			Vitrine struct {
+				Healthcheck struct {
+					Test     []string
+					Interval string
+					Timeout  string
+					Start    string `yaml:"start_period"`
+					Retries  int
+				}
+				NetworkMode string `yaml:"network_mode"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(read(t, "compose.yaml"), &file); err != nil {
+		t.Fatal(err)
+	}
+	c := file.Services.Vitrine.Healthcheck
+	want := fmt.Sprintf("HEALTHCHECK --interval=%s --timeout=%s --start-period=%s --retries=%d CMD [%q, %q]",
+		c.Interval, c.Timeout, c.Start, c.Retries, c.Test[1], c.Test[2])
+	if !bytes.Contains(read(t, "Dockerfile"), []byte(want)) {
+		t.Errorf("got no line %q in the Dockerfile", want)
+	}
+	if got, want := file.Services.Vitrine.NetworkMode, "service:shop"; got != want {
+		t.Errorf("got the network %q, want %q: the data listener is on loopback", got, want)
+	}
+}
+
+// maxExposure is the worst that systemd-analyze may say of the unit, in tenths; a unit
+// without any protection gets 96.
+const maxExposure = "15"
+
+func TestUnitIsSoundAndConfined(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd-analyze is not here")
+	}
+	// verify wants the program to be there.
+	unit := bytes.ReplaceAll(read(t, "systemd/vitrine.service"), []byte("/usr/local/bin/vitrine"), []byte("/bin/true"))
+	file := filepath.Join(t.TempDir(), "vitrine.service")
+	if err := os.WriteFile(file, unit, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"verify", "--man=no", file},
+		{"security", "--offline=true", "--threshold=" + maxExposure, file},
+	} {
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput()
+		if err != nil {
+			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
 		}
 	}
 }
