@@ -16,7 +16,7 @@ type ID [16]byte
 
 // newID returns the id of an event accepted now.
 func newID(now time.Time) (id ID) {
-	binary.BigEndian.PutUint64(id[:], uint64(now.UnixMilli())<<16|rand.Uint64()&0xfff) //nolint:gosec // after 1970
+	binary.BigEndian.PutUint64(id[:], uint64(now.UnixMilli())<<16|rand.Uint64()&0xfff)
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
 	id[6] |= 0x70             // version 7
 	id[8] = id[8]&0x3f | 0x80 // variant of RFC 9562

@@ -45,7 +45,7 @@ func newSample(tb testing.TB) sample {
 	return s
 }
 
-var names = [...]string{"00000001.seg", "00000002.seg", "00000003.seg"} //nolint:gochecknoglobals // a constant
+var names = [...]string{"00000001.seg", "00000002.seg", "00000003.seg"}
 
 // write puts the sample into a new folder, with other content for one segment.
 func (s sample) write(tb testing.TB, segment int, content []byte) string {

@@ -42,7 +42,7 @@ func withDescriptor(f *os.File, do func(fd int) error) error {
 	var result error
 	err = conn.Control(func(fd uintptr) {
 		for {
-			if result = do(int(fd)); !errors.Is(result, syscall.EINTR) { //nolint:gosec // a descriptor
+			if result = do(int(fd)); !errors.Is(result, syscall.EINTR) {
 				return
 			}
 		}

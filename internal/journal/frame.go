@@ -134,7 +134,7 @@ func walk(data []byte, seed uint32, visit func(offset uint32, f frame) bool) (en
 	end = min(headerSize, len(data))
 	for {
 		f := frameAt(data[end:])
-		if f == nil || !f.intact(seed) || !visit(uint32(end), f) { //nolint:gosec // below 1 GiB
+		if f == nil || !f.intact(seed) || !visit(uint32(end), f) {
 			return end
 		}
 		end = min(end+pad(len(f)), len(data)) // a file may be cut within the padding

@@ -120,7 +120,7 @@ func (j *Journal) restore() error {
 func (j *Journal) restoreSegment(e entry, buffer []byte) ([]byte, error) {
 	s := &segment{sequence: e.sequence, path: filepath.Join(j.options.Dir, e.name), aside: e.aside}
 	var err error
-	if s.file, err = os.OpenFile(s.path, os.O_RDWR, 0); err != nil { //nolint:gosec // the configured folder
+	if s.file, err = os.OpenFile(s.path, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
 	info, err := s.file.Stat()
