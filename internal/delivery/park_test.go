@@ -356,6 +356,27 @@ func TestALostLeaseStopsTheSending(t *testing.T) {
 	})
 }
 
+func TestALeaseThatRedisForgotIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, common := newShelf(), &api{}
+		a := startAway(t, shared, common)
+		a.accept(40, 10)
+		a.leave()
+		b := startPod(t, shared, common)
+		time.Sleep(3 * time.Second)
+		shared.endLeases()
+		c := startPod(t, shared, common)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if twice := common.inOrder(t, 40, 10); twice > 30 { // two pods, 20 a second each, for a good second
+			t.Errorf("got %d of 400 events twice, want those of a second at most", twice)
+		}
+		b.balanced(t)
+		c.balanced(t)
+		shared.empty(t)
+	})
+}
+
 func TestAnOutageInTheMiddleHandsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared, common := newShelf(), &api{}

@@ -15,6 +15,7 @@ const (
 	maxBusy      = 4       // streams being emptied by this process
 	maxLoanBytes = 4 << 20 // of bodies on loan; beyond it nothing more is read
 	lookEvery    = time.Second
+	renewEvery   = time.Second // far below a lease's life: one that Redis forgot is noticed soon
 )
 
 // tenure is the time of having a stream's lease.
@@ -188,7 +189,7 @@ func (p *Parking) giveBack(ctx context.Context) {
 		case t.recalled && count[scheduled] == 0,
 			t.emptied && count == [settled + 1]int{}:
 			p.release(ctx, stream)
-		case time.Since(t.renewed) > p.lease/3:
+		case time.Since(t.renewed) >= renewEvery:
 			p.renew(ctx, stream, t)
 		}
 	}
