@@ -97,10 +97,10 @@ func (s supposed) Wait(time.Time) delivery.Result {
 		s.path.Rungs = append(s.path.Rungs, Rung{Rung: rungAPI, Gave: "would be asked", Why: "this is the answer if its own does not come in time"})
 		return delivery.Result{Reason: reco.Timeout}
 	case time.Now().Before(s.api.HoldUntil):
-		s.path.pass(rungAPI, "it has asked for a pause until "+s.api.HoldUntil.UTC().Format(time.RFC3339))
+		s.path.passAPI("it has asked for a pause until "+s.api.HoldUntil.UTC().Format(time.RFC3339))
 		return delivery.Result{Reason: reco.RateLimited}
 	default:
-		s.path.pass(rungAPI, fmt.Sprintf("its breaker is %s: %s", s.api.State, s.api.Reason))
+		s.path.passAPI(fmt.Sprintf("its breaker is %s: %s", s.api.State, s.api.Reason))
 		return delivery.Result{Reason: reco.Open}
 	}
 }
@@ -108,10 +108,10 @@ func (s supposed) Wait(time.Time) delivery.Result {
 // The methods below note what happens on the way. On a nil Explanation, that of every
 // request but those of [Ladder.Explain], they do nothing.
 
-// pass notes a rung that is not asked.
-func (x *Explanation) pass(rung, why string) {
+// passAPI notes that nobody waits for the API.
+func (x *Explanation) passAPI(why string) {
 	if x != nil {
-		x.Rungs = append(x.Rungs, Rung{Rung: rung, Gave: notAsked, Why: why})
+		x.Rungs = append(x.Rungs, Rung{Rung: rungAPI, Gave: notAsked, Why: why})
 	}
 }
 

@@ -185,7 +185,7 @@ func (a *asking) answer(held cache.Found) reco.Answer {
 // list is the way down: the first rung that has a list gives it.
 func (a *asking) list(held cache.Found) reco.Answer {
 	if why := a.declined(a.req); why != reco.NoReason {
-		a.path.pass(rungAPI, "its rankings are not shown: "+string(why))
+		a.path.passAPI("its rankings are not shown: "+string(why))
 		return a.serve(reco.Answer{Reason: why}, cache.Found{})
 	}
 	a.path.found(rungMemory, held)
@@ -199,7 +199,7 @@ func (a *asking) list(held cache.Found) reco.Answer {
 		a.ticket.Release()
 		return a.serve(fromCache(held), held)
 	case held.Status != cache.Fresh && a.opt.Rankings.KnownEmpty(a.req.Event):
-		a.path.pass(rungAPI, "it had nothing to say of this a moment ago")
+		a.path.passAPI("it had nothing to say of this a moment ago")
 		a.ticket.Release()
 		return a.below(delivery.Result{Reason: reco.Empty}, held)
 	}

@@ -69,7 +69,7 @@ func (s Scenario) Validate() error {
 }
 
 // shownSources are where an answer can come from while the API is away, best first.
-var shownSources = [...]reco.Source{reco.FromCache, reco.FromStale, reco.FromNative, reco.FromNone} //nolint:gochecknoglobals // a constant list
+var shownSources = [...]reco.Source{reco.FromCache, reco.FromStale, reco.FromNative, reco.FromNone}
 
 // print writes a line for every source of every event type, and for all of them.
 func (r Result) print(w io.Writer, s Scenario) {

@@ -29,7 +29,7 @@ type Tally struct {
 }
 
 // Mean is the quality of the average answer.
-func (t Tally) Mean() Quality {
+func (t *Tally) Mean() Quality {
 	n := float64(max(1, t.Answers))
 	return Quality{t.sum.RBO / n, t.sum.Overlap / n, t.sum.NDCG / n}
 }
