@@ -81,16 +81,28 @@ func (g *guard) knows(host []byte) bool {
 	if usual(host) {
 		return true
 	}
-	name := string(host)
-	if bare, _, err := net.SplitHostPort(name); err == nil {
-		name = bare
+	text := strings.ToLower(string(host))
+	name, ok := hostname(text)
+	if !ok {
+		return false
 	}
-	name = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
-	if name == "localhost" || name == "localhost." || slices.Contains(g.hosts, name) || slices.Contains(g.hosts, strings.ToLower(string(host))) {
+	if name == "localhost" || name == "localhost." || slices.Contains(g.hosts, name) || slices.Contains(g.hosts, text) {
 		return true
 	}
 	address, err := netip.ParseAddr(name)
 	return err == nil && address.Unmap().IsLoopback() && address.Zone() == ""
+}
+
+// hostname returns the name in "name", "name:port", "[address]" or "[address]:port".
+func hostname(host string) (name string, ok bool) {
+	name, port, _ := strings.Cut(host, ":")
+	if inside, bracketed := strings.CutPrefix(host, "["); bracketed {
+		if name, port, ok = strings.Cut(inside, "]"); !ok || port != "" && port[0] != ':' {
+			return "", false
+		}
+		port = strings.TrimPrefix(port, ":")
+	}
+	return name, strings.Trim(port, "0123456789") == ""
 }
 
 // usual reports whether a Host is loopback as most clients write it.
