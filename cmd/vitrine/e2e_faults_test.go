@@ -275,22 +275,25 @@ func TestE2EOverload(t *testing.T) {
 	t.Parallel()
 	api := newGate(t)
 	s := start(t, api.URL, "--upstream.max_in_flight=1")
-	questions := []string{productView("s1", "p1", own), productView("s2", "p1", own), productView("s3", "p1", own), productView("s4", "p1", own)}
-	answers := together(t, s, questions, func() {
-		s.accepted(len(questions))
-		eventually(t, "two are turned away", func() bool {
-			return s.metrics()[`vitrine_requests_total{event="productView",reason="overload",source="native"}`] == 2
+	questions := []string{productView("s1", "p1"), productView("s2", "p1")}
+	answers := make([]answer, len(questions))
+	var waiting sync.WaitGroup
+	for i, q := range questions {
+		waiting.Go(func() { answers[i], _ = s.try(q) })
+		eventually(t, "one call is under way, and the other event waits", func() bool {
+			now := s.outboxState()
+			return now.InFlight == 1 && now.Waiting == i
 		})
-		api.open()
-	})
-	got := map[string]int{}
-	for _, a := range answers {
-		got[a.source+" "+a.reason]++
 	}
-	if got["api "] != 2 || got["native overload"] != 2 {
-		t.Errorf("got %v, want one call under way, one waiting, two turned away at once", got)
+	for _, session := range []string{"s3", "s4"} {
+		want(t, "one too many", s.ask(productView(session, "p1", own)), "native", "overload", ownList())
 	}
-	s.settled(len(questions))
+	api.open()
+	waiting.Wait()
+	for i, a := range answers {
+		want(t, questions[i], a, "api", "", api.Ranking(fmt.Sprint("s", i+1), "", fakeapi.ProductView, "p1"))
+	}
+	s.settled(4)
 	if got := api.Stats().MaxInFlight; got != 1 {
 		t.Errorf("got %d calls at once, want 1", got)
 	}

@@ -183,6 +183,8 @@ func misframedRequests() []refusal {
 		{length, "no colon"},
 		{"Transfer-Encoding: chunked", "Content-Length : 5"},
 		{"X: y\r\n\tz", length},
+		{"Origin : https://shop.example", length},
+		{"X-Forwarded-For\t: 10.0.0.1", length},
 		{"Transfer-Encoding: gzip"},
 		{"Transfer-Encoding: chunked", "Transfer-Encoding: chunked"},
 		{"Transfer-Encoding:\tchunked", length},
@@ -228,10 +230,11 @@ func otherRefusals() []refusal {
 		"/", "/api", recommendation + "/", "/" + recommendation, recommendation + "/../recommendation", "/api/../api" + recommendation[4:],
 		"/" + strings.ReplaceAll(recommendation[1:], "/", "%2f"), "/api/v1/products/protected/recommendatio%6e", "/API" + recommendation[4:],
 		"//api/v1/products/protected/recommendation", recommendation + "%00", "/v1/stock", "/v1/page/", "/metrics", "/status.json",
-		"/api/v1/crm/protected/profile/shoesize/44", "/api/v1/products/protected/similar",
+		"/api/v1/products/protected/similar",
 	} {
 		all = append(all, refusal{"path " + path, request("POST " + path), http.StatusNotFound, ""})
 	}
+	all = append(all, refusal{"an unknown profile kind", request("GET /api/v1/crm/protected/profile/shoesize/44"), http.StatusNotFound, ""})
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "post"} {
 		all = append(all, refusal{"method " + method, request(method + " " + recommendation), http.StatusMethodNotAllowed, ""})
 	}

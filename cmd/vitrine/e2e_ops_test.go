@@ -28,6 +28,18 @@ func (s *sidecar) balanced(now map[string]float64) {
 	}
 }
 
+// outboxState is what the admin listener says of the outbox.
+type outboxState struct{ InFlight, Waiting, DeadLetters int }
+
+func (s *sidecar) outboxState() (now outboxState) {
+	s.t.Helper()
+	_, body := s.call(http.MethodGet, s.admin+"/outbox", "")
+	if err := json.Unmarshal([]byte(body), &now); err != nil {
+		s.t.Fatalf("got %s: %v", body, err)
+	}
+	return now
+}
+
 func TestE2EMetrics(t *testing.T) {
 	t.Parallel()
 	api := newAPI(t)
@@ -215,24 +227,16 @@ func TestE2EDeadLetters(t *testing.T) {
 	s := start(t, api.URL())
 	sick(t, api, fakeapi.Fault{Status: http.StatusUnprocessableEntity})
 	want(t, "a rejected event", s.ask(productView("s1", "p1", own)), "native", "http-422", ownList())
-	var outbox struct{ DeadLetters int }
-	look := func() {
-		t.Helper()
-		_, body := s.call(http.MethodGet, s.admin+"/outbox", "")
-		if err := json.Unmarshal([]byte(body), &outbox); err != nil {
-			t.Fatalf("got %s: %v", body, err)
-		}
-	}
-	if look(); outbox.DeadLetters != 1 {
-		t.Errorf("got %d dead letters, want 1", outbox.DeadLetters)
+	if got := s.outboxState().DeadLetters; got != 1 {
+		t.Errorf("got %d dead letters, want 1", got)
 	}
 	api.Clear()
 	if status, body := s.call(http.MethodPost, s.admin+"/outbox/redrive", ""); status != http.StatusOK || !strings.Contains(body, "1") {
 		t.Errorf("redrive: got %d %s, want 200 and one event", status, body)
 	}
 	s.settled(1)
-	if look(); outbox.DeadLetters != 0 {
-		t.Errorf("got %d dead letters after the redrive, want none", outbox.DeadLetters)
+	if got := s.outboxState().DeadLetters; got != 0 {
+		t.Errorf("got %d dead letters after the redrive, want none", got)
 	}
 	s.balanced(s.metrics())
 }
