@@ -97,7 +97,7 @@ func (s supposed) Wait(time.Time) delivery.Result {
 		s.path.Rungs = append(s.path.Rungs, Rung{Rung: rungAPI, Gave: "would be asked", Why: "this is the answer if its own does not come in time"})
 		return delivery.Result{Reason: reco.Timeout}
 	case time.Now().Before(s.api.HoldUntil):
-		s.path.passAPI("it has asked for a pause until "+s.api.HoldUntil.UTC().Format(time.RFC3339))
+		s.path.passAPI("it has asked for a pause until " + s.api.HoldUntil.UTC().Format(time.RFC3339))
 		return delivery.Result{Reason: reco.RateLimited}
 	default:
 		s.path.passAPI(fmt.Sprintf("its breaker is %s: %s", s.api.State, s.api.Reason))

@@ -185,7 +185,7 @@ func (a *asking) answer(held cache.Found) reco.Answer {
 // list is the way down: the first rung that has a list gives it.
 func (a *asking) list(held cache.Found) reco.Answer {
 	if why := a.declined(a.req); why != reco.NoReason {
-		a.path.passAPI("its rankings are not shown: "+string(why))
+		a.path.passAPI(string(why))
 		return a.serve(reco.Answer{Reason: why}, cache.Found{})
 	}
 	a.path.found(rungMemory, held)
