@@ -33,9 +33,24 @@ type result struct {
 
 // flight is one asking of the API, for all who wait for the profile.
 type flight struct {
-	asked  name
+	query
 	done   chan struct{} // closed when result is there
 	result result
+}
+
+// answers tells whether the flight's result is one for q, too.
+func (f *flight) answers(q query) bool {
+	r := &f.result
+	switch {
+	case r.entry == nil && r.foreign == nil: // who else asks now would fare no better
+		return true
+	case f.asked != q.asked:
+		return false
+	case r.foreign != nil || r.content == missing:
+		return f.id.asked == q.id.asked
+	default:
+		return r.source == reco.FromAPI || r.stamp >= q.wanted
+	}
 }
 
 // flightsPerSlot bounds the flights under way and waiting for their turn: so many for
@@ -61,12 +76,8 @@ func (p *Profiles) ask(q query, deadline time.Time) result {
 		case <-timer.C:
 			return result{reason: reco.Timeout}
 		}
-		r := f.result
-		switch {
-		case r.entry == nil && r.foreign == nil: // who else asks now would fare no better
-			return r
-		case f.asked == q.asked && (r.foreign != nil || r.source == reco.FromAPI || r.stamp >= q.wanted):
-			return r
+		if f.answers(q) {
+			return f.result
 		}
 		if held := p.memory.find(q.asked); p.judge(held) == fresh && held.stamp >= q.wanted {
 			return result{found: held, source: reco.FromAPI}
@@ -93,15 +104,16 @@ func (p *Profiles) join(q query) *flight {
 	if p.ended || len(p.flights) >= flightsPerSlot*p.opt.MaxInFlight {
 		return nil
 	}
-	f := &flight{asked: q.asked, done: make(chan struct{})}
+	f := &flight{query: q, done: make(chan struct{})}
 	p.flights[q.about] = f
-	p.running.Go(func() { p.fly(f, q) })
+	p.running.Go(func() { p.fly(f) })
 	return f
 }
 
 // fly asks the API unless another pod has, and remembers the answer. Who waits is told
 // before Redis is.
-func (p *Profiles) fly(f *flight, q query) {
+func (p *Profiles) fly(f *flight) {
+	q := f.query
 	ctx, cancel := context.WithTimeout(context.Background(), p.opt.Budget)
 	defer cancel()
 	brought, giveBack, ok := p.turn(ctx, q)
@@ -114,7 +126,7 @@ func (p *Profiles) fly(f *flight, q query) {
 		f.result = p.call(ctx, q)
 	}
 	r := &f.result
-	fetched := r.entry != nil && r.source == reco.FromAPI
+	fetched := r.entry != nil && r.source == reco.FromAPI && (r.content == profiled || q.id.usual())
 	keep := fetched && p.keep(q.asked, r.entry)
 	p.mu.Lock()
 	delete(p.flights, q.about)

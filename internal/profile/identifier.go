@@ -152,7 +152,7 @@ func (k Kind) normalise(value string) (normal, problem string) {
 		}
 		return normal, ""
 	case ByDocument:
-		normal = strings.Map(lower, without(value, documentSeparators))
+		normal = strings.ToUpper(without(value, documentSeparators))
 		if len(normal) < leastDocument || len(normal) > mostDigits ||
 			strings.ContainsFunc(normal, func(r rune) bool { return !digit(r) && !letter(r) }) {
 			return "", "is no document's number"
@@ -185,6 +185,10 @@ func without(value, separators string) string {
 		return r
 	}, value)
 }
+
+// usual tells whether the caller wrote it in its one normal spelling. To another the vendor
+// may say 404 where it knows the person: that holds for the spelling, and not for the name.
+func (i Identifier) usual() bool { return i.asked == i.normal }
 
 // path is the API's path, with the value as the caller wrote it, escaped again. A + is
 // escaped too: some servers take it for a space.

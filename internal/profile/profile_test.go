@@ -243,6 +243,26 @@ func TestWhoIsGoneIsGone(t *testing.T) {
 	})
 }
 
+// A strict vendor may not know an unusual spelling: that says nothing of the usual one.
+func TestA404OfAnUnusualSpelling(t *testing.T) {
+	bubble(t, func(s shelf) {
+		s.want("unusual", "email/%20ana@example.org", false, 404, reco.FromAPI, nobody)
+		s.want("usual", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 2))
+		s.want("unusual, known", "email/%20ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
+		s.want("unusual, forced", "email/%20ana@example.org", true, 404, reco.FromAPI, nobody)
+		s.want("usual still", "email/ana@example.org", false, 200, reco.FromCache, written("id-ana", 2))
+		time.Sleep(180 * time.Hour)
+		s.v.set(func() { s.v.takes = 100 * time.Millisecond })
+		var callers sync.WaitGroup
+		callers.Go(func() { s.want("unusual", "email/%20ana@example.org", false, 404, reco.FromAPI, nobody) })
+		synctest.Wait()
+		callers.Go(func() {
+			s.want("usual, at the same moment", "email/ana@example.org", false, 200, reco.FromAPI, written("id-ana", 5))
+		})
+		callers.Wait()
+	})
+}
+
 func TestFourIdentifiersOneCopy(t *testing.T) {
 	bubble(t, func(s shelf) {
 		for i, asked := range []string{"email/ana@example.org", "phone/5511999998888", "document/12345678909", "user-profile-id/id-ana"} {

@@ -411,6 +411,37 @@ func TestRotationBetweenPods(t *testing.T) {
 	}
 }
 
+// The embedded Redis runs the same scripts.
+func TestEmbedded(t *testing.T) {
+	v := newVendor()
+	b, err := breaker.New(redis.BreakerOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := redis.New(redis.Options{URL: "embedded", Budget: enough, Breaker: b, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, client.Run)
+	t.Cleanup(func() { client.Close() })
+	with := func(o *profile.Options) {
+		o.Remote, o.RemoteBudget, o.Budget = client, enough, patience
+		o.Keys = openKeys(t, line("k1", 1))
+	}
+	one, two := running(t, open(t, v, with)), running(t, open(t, v, with))
+	one.want("first", asked[0], false, 200, reco.FromAPI, written("id-ana", 1))
+	eventually(t, "it is shared", func() bool {
+		fields, err := client.HGetAll(t.Context(), one.key(asked[0]))
+		return err == nil && fields["v"] != ""
+	})
+	two.want("shared", asked[0], false, 200, reco.FromCache, written("id-ana", 1))
+	gone, err := two.Erase(t.Context(), "email", "ana@example.org")
+	if err != nil || gone != (profile.Erased{Profile: true, Identifiers: 1}) {
+		t.Errorf("got %+v, %v, want the profile and the e-mail", gone, err)
+	}
+	one.want("erased", asked[0], false, 200, reco.FromAPI, written("id-ana", 2))
+}
+
 // Redis away costs what it shares, and no answer.
 func TestWithoutRedis(t *testing.T) {
 	server, v := redistest.Start(t), newVendor()
