@@ -98,6 +98,7 @@ func (s *sidecar) run(ctx context.Context) error {
 	}
 	parking.stop()
 	s.drain()
+	s.api.Close() // a call that is still under way must not keep the process
 	delivery.stop()
 	listeners.stop()
 	base.stop()
