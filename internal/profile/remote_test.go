@@ -321,6 +321,28 @@ func TestACallUnderWayDuringAnErase(t *testing.T) {
 	}
 }
 
+// So it is in a pod that was not told: Redis refuses what it brings, and says since when.
+func TestACallUnderWayInAPodThatWasNotTold(t *testing.T) {
+	server, v := redistest.Start(t), newVendor()
+	a, b := pod(t, server, v), pod(t, server, v, func(o *profile.Options) { o.Remote = deaf{connect(t, server)} })
+	gate := make(chan struct{})
+	v.set(func() { v.gate = gate })
+	answer := make(chan profile.Answer, 1)
+	go func() { answer <- b.Answer("email", "ana@example.org", false) }()
+	eventually(t, "the call is under way", func() bool { return v.called() == 1 })
+	if _, err := a.Erase(t.Context(), "user-profile-id", "id-ana"); err != nil {
+		t.Fatal(err)
+	}
+	close(gate)
+	if got := <-answer; got.Status != 200 {
+		t.Errorf("got %+v, want the profile", got)
+	}
+	eventually(t, "Redis has told of the erase", func() bool { return b.Erases() == 1 && b.Stats().Entries == 0 })
+	if all := held(server); strings.Contains(all, "k1") {
+		t.Errorf("got %q in Redis, want the stamp alone", all)
+	}
+}
+
 // An identifier that was never asked here is resolved, or the operator is told.
 func TestEraseByAnUnknownIdentifier(t *testing.T) {
 	server, v := redistest.Start(t), newVendor()
