@@ -125,7 +125,7 @@ func TestShutdownWaitsForClientsToGo(t *testing.T) {
 		t.Fatalf("got %d, %v, want 200", status, err)
 	}
 	down := make(chan error, 1)
-	go func() { down <- r.Shutdown(context.Background(), time.Hour) }() // awaited below
+	go func() { down <- r.Shutdown(t.Context(), time.Hour) }() // awaited below
 	for range 10 {                                                      // whenever it has begun: who is there is answered
 		if status, err := c.ask("localhost"); status != 200 || err != nil {
 			t.Fatalf("while shutting down: got %d, %v, want 200", status, err)
@@ -201,6 +201,7 @@ func TestSelfCall(t *testing.T) {
 }
 
 func deadline(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), d)
 	t.Cleanup(cancel)
 	return ctx

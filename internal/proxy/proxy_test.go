@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -104,7 +103,7 @@ func newRig(t testing.TB, change ...func(*rig, *proxy.Options)) *rig {
 			t.Fatal(err)
 		}
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	c := cache.Options{Memory: 1 << 20}
 	o := proxy.Options{Log: log, PageBudget: budget, Observe: r.observe, Rankings: r.rankings}
 	for _, t := range reco.EventTypes {
