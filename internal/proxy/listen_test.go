@@ -126,7 +126,7 @@ func TestShutdownWaitsForClientsToGo(t *testing.T) {
 	}
 	down := make(chan error, 1)
 	go func() { down <- r.Shutdown(t.Context(), time.Hour) }() // awaited below
-	for range 10 {                                                      // whenever it has begun: who is there is answered
+	for range 10 {                                             // whenever it has begun: who is there is answered
 		if status, err := c.ask("localhost"); status != 200 || err != nil {
 			t.Fatalf("while shutting down: got %d, %v, want 200", status, err)
 		}
