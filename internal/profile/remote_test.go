@@ -157,6 +157,28 @@ func TestPodsShareOneCopy(t *testing.T) {
 	}
 }
 
+// A call that took long does not undo what a later one has brought.
+func TestTheLaterCallWins(t *testing.T) {
+	server, v := redistest.Start(t), newVendor()
+	slow, quick, third := pod(t, server, v), pod(t, server, v), pod(t, server, v)
+	gate := make(chan struct{})
+	v.set(func() { v.gate = gate })
+	first := make(chan profile.Answer, 1)
+	go func() { first <- slow.Answer("email", "ana@example.org", false) }()
+	eventually(t, "the first call is under way", func() bool { return v.called() == 1 })
+	v.set(func() { v.gate = nil })
+	quick.want("the second", "phone/5511999998888", false, 200, reco.FromAPI, written("id-ana", 2))
+	quick.shared(server, asked[1], asked[3])
+	close(gate)
+	if got := <-first; string(got.Body) != written("id-ana", 1) {
+		t.Errorf("got %s, want the first writing", got.Body)
+	}
+	slow.shared(server, asked[0])
+	for _, one := range asked[:2] {
+		third.want(one, one, false, 200, reco.FromCache, written("id-ana", 2))
+	}
+}
+
 // Nothing in Redis, in the log or in an error tells who was asked about, or what was said.
 func TestNothingPersonalIsSeen(t *testing.T) {
 	server, v := redistest.Start(t), newVendor()
