@@ -35,7 +35,7 @@ machines that are busy with other things.
 `
 
 // phases are how long a row lasts.
-type phases struct{ before, during, after time.Duration }
+type phases struct{ warm, before, during, after time.Duration }
 
 // fault is a row of the table.
 type fault struct {
@@ -80,9 +80,9 @@ func cmdChaos(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if err != nil || f.NArg() > 0 || o.rate <= 0 || *length <= 0 {
 		return usageError(stderr, errors.Join(err, errors.New("want chaos -suite all|ci|N,N,… with positive -rate and -during")))
 	}
-	p := phases{8 * time.Second, *length, 15 * time.Second}
+	p := phases{3 * time.Second, 8 * time.Second, *length, 15 * time.Second}
 	if *suite == "ci" {
-		p, *times = phases{4 * time.Second, 8 * time.Second, 8 * time.Second}, false
+		p, *times = phases{time.Second, 3 * time.Second, 5 * time.Second, 4 * time.Second}, false
 	}
 	dir, err := os.MkdirTemp("", "vitrine-bench-")
 	if err != nil {
@@ -166,7 +166,7 @@ func pick(suite string) ([]fault, error) {
 
 // endure runs one fault.
 func endure(ctx context.Context, row fault, o options, p phases) (*outcome, error) {
-	o.latency, o.cold, o.warm = fakeapi.Latency{P50: 60 * time.Millisecond, P99: 150 * time.Millisecond}, 0, 3*time.Second
+	o.latency, o.cold, o.warm = fakeapi.Latency{P50: 60 * time.Millisecond, P99: 150 * time.Millisecond}, 0, p.warm
 	o.model.Shoppers, o.settle, o.env = 200, 45*time.Second, settings{}
 	if row.set != nil {
 		row.set(&o)

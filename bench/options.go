@@ -38,6 +38,7 @@ type options struct {
 	affinity bool
 	env      settings
 	tls      bool // the API speaks TLS, with an authority the sidecar is told to trust
+	feed     bool // the sidecar has a catalogue of all products, all in stock
 
 	// The verdict.
 	check  float64

@@ -196,6 +196,9 @@ func (t *trial) look(ctx context.Context) {
 		state.Resident += int64(m["process_resident_memory_bytes"])
 		state.Goroutines += int64(m["go_goroutines"])
 	}
+	if ctx.Err() != nil {
+		return // the look was cut short
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.states = append(t.states, state)

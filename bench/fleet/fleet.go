@@ -40,6 +40,7 @@ type Shares struct {
 	Memory   float64 // fresh in the pod's own memory
 	Redis    float64 // fresh in Redis
 	Miss     float64 // must wait for the API
+	Stored   float64 // whose event brings a ranking to keep
 	Repeated float64 // asked before by the same session, fresh or not: what no cache can pass
 }
 
@@ -75,7 +76,7 @@ type visit struct {
 func Simulate(o Options, requests iter.Seq[load.Due[traffic.Request]]) Shares {
 	rng := rand.New(rand.NewPCG(o.Seed, 0x666c656574))
 	visits := make(map[string]*visit)
-	var memory, shared, repeated, n int
+	var memory, shared, stored, repeated, n int
 	for d := range requests {
 		v := visits[d.What.Session]
 		if v == nil {
@@ -99,10 +100,12 @@ func Simulate(o Options, requests iter.Seq[load.Due[traffic.Request]]) Shares {
 				shared++
 			}
 		}
-		o.store(v, s, pod, d.At)
+		if o.store(v, s, pod, d.At) {
+			stored++
+		}
 	}
 	total := float64(max(1, n))
-	out := Shares{Requests: n, Memory: float64(memory) / total, Redis: float64(shared) / total, Repeated: float64(repeated) / total}
+	out := Shares{Requests: n, Memory: float64(memory) / total, Redis: float64(shared) / total, Stored: float64(stored) / total, Repeated: float64(repeated) / total}
 	out.Miss = 1 - out.Hit()
 	return out
 }
@@ -126,17 +129,17 @@ func (o Options) fresh(v *visit, s *slot, now time.Duration) bool {
 	return o.FreshEvents == 0 || others < o.FreshEvents
 }
 
-// store notes the event and the answer it will bring.
-func (o Options) store(v *visit, s *slot, pod int, now time.Duration) {
+// store notes the event and the answer it will bring, and reports whether it brings one.
+func (o Options) store(v *visit, s *slot, pod int, now time.Duration) bool {
 	v.events++
 	if v.events <= o.Cold {
-		return
+		return false
 	}
-	if s.stored > now { // an older call is under way: this one's answer replaces it in time
-		return
+	if s.stored <= now { // otherwise a call is under way, and is there before this one
+		s.stored, s.seen = now+o.Latency, v.events
+		s.pods[pod] = now
 	}
-	s.stored, s.seen = now+o.Latency, v.events
-	s.pods[pod] = now
+	return true
 }
 
 // Load is what a fleet asks of its Redis.
@@ -151,19 +154,20 @@ type Load struct {
 // perPod is the most connections a pod opens to Redis.
 const perPod = 8
 
-// Plan sums up a fleet: of every request one count of the session's events and one
-// store, of every request that memory does not answer one look-up. A store carries the
-// entry, a look-up that finds something brings it back. Rankings live for fresh and
-// stale together.
+// Plan sums up a fleet. An operation is a batch of commands that travels in one
+// pipeline, as the sidecar's metrics count them: of every request a look-up, which also
+// tells of the session's events, or, where memory answers, a count of them; and a store
+// for every ranking that comes. A store carries the entry, a look-up that finds
+// something brings it back. Rankings live for fresh and stale together.
 func (o Options) Plan(s Shares, stale time.Duration) Load {
 	const frame = 120 // bytes of protocol, key and field an operation carries
 	rate := o.Rate * float64(o.Pods)
-	lookups := 1 - s.Memory
+	operations := 1 + s.Stored
 	return Load{
 		Requests:    rate,
-		Operations:  rate * (2 + lookups),
-		Bytes:       rate * (float64(frame)*(2+lookups) + float64(o.Entry)*(1+s.Redis)),
+		Operations:  rate * operations,
+		Bytes:       rate * (frame*operations + float64(o.Entry)*(s.Stored+s.Redis)),
 		Connections: perPod * o.Pods,
-		Resident:    rate * (1 - s.Repeated) * float64(o.Entry) * (o.Fresh + stale).Seconds(),
+		Resident:    rate * max(0, s.Stored-s.Repeated) * float64(o.Entry) * (o.Fresh + stale).Seconds(),
 	}
 }
