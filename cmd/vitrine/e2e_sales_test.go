@@ -28,6 +28,11 @@ func TestE2ESalesRankingIsTheLastResort(t *testing.T) {
 	}
 	f("the shelf", question(fakeapi.CustomShelf, "s1", ""), catalogue.BestSellers())
 	f("a category", question(fakeapi.CategoryView, "s2", category), catalogue.CategoryBestSellers(category))
+	sick(t, api, fakeapi.Fault{Status: 503})
+	best := catalogue.BestSellers()
+	if got := s.ask(question(fakeapi.CustomShelf, "s4", "")); got.source != "native" || !slices.Equal(got.products, best[:min(len(best), 100)]) {
+		t.Errorf("got %v in an outage, want what sold best before", got)
+	}
 	if got := s.ask(question(fakeapi.CategoryView, "s3", "no/such?category&")); got.source != "none" {
 		t.Errorf("got %v, want nothing for a category that has no sales", got)
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // makeProfiles makes the cache of customer profiles, unless it is turned off. It asks the
-// API over connections of its own, so that profiles cannot take those of the events.
+// API over connections of its own, so that profiles cannot take those of the events, and
+// with more patience: the vendor writes a profile anew at each call.
 func (s *sidecar) makeProfiles() (err error) {
 	c := s.conf.Profile
 	if !c.Enabled {
@@ -19,7 +20,7 @@ func (s *sidecar) makeProfiles() (err error) {
 	o := profile.Options{
 		Breaker: s.breakers.profile, HashKey: s.hashKey, RemoteBudget: s.conf.Redis.Budget,
 		Fresh: c.Fresh, Stale: c.Stale, NotFound: c.NotFound,
-		Budget: c.Budget, CallTimeout: s.conf.Upstream.Timeout, MaxInFlight: c.MaxInFlight,
+		Budget: c.Budget, CallTimeout: c.Timeout, MaxInFlight: c.MaxInFlight,
 		Memory: profile.DefaultMemory, Log: s.log,
 	}
 	if s.redis != nil {
@@ -30,7 +31,7 @@ func (s *sidecar) makeProfiles() (err error) {
 			return fmt.Errorf("profile.key_file: %w", err)
 		}
 	}
-	if s.profileAPI, err = fashionai.New(s.apiOptions(c.MaxInFlight)); err != nil {
+	if s.profileAPI, err = fashionai.New(s.apiOptions(c.MaxInFlight, c.Timeout)); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
 	o.API = s.profileAPI

@@ -29,7 +29,7 @@ type salesRanking struct {
 
 // makeSales makes the sales ranking, if it is turned on.
 func (s *sidecar) makeSales() (*salesRanking, error) {
-	api, err := fashionai.New(s.apiOptions(salesConnections))
+	api, err := fashionai.New(s.apiOptions(salesConnections, s.conf.Upstream.Timeout))
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}

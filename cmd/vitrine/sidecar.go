@@ -131,7 +131,7 @@ func (s *sidecar) makeBreakers() error {
 	return errors.Join(
 		open(&s.breakers.recommendation, breaker.Defaults("recommendation"), changed),
 		open(&s.breakers.platform, breaker.Defaults("platform"), nothing),
-		open(&s.breakers.profile, profile.BreakerOptions(s.conf.Upstream.Timeout), nothing),
+		open(&s.breakers.profile, profile.BreakerOptions(s.conf.Profile.Timeout), nothing),
 		open(&s.breakers.redis, redis.BreakerOptions(), nothing),
 		open(&s.breakers.sales, breaker.Defaults("sales-ranking"), nothing),
 	)
@@ -141,21 +141,22 @@ func (s *sidecar) makeAPI() (err error) {
 	if s.token, err = readToken(s.conf.Upstream); err != nil {
 		return err
 	}
-	if s.api, err = fashionai.New(s.apiOptions(s.conf.Upstream.MaxInFlight + 1)); err != nil {
+	if s.api, err = fashionai.New(s.apiOptions(s.conf.Upstream.MaxInFlight+1, s.conf.Upstream.Timeout)); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
 	s.base = append(s.base, part{"API connections", s.api.Run}, part{"token", s.watchToken})
 	return nil
 }
 
-// apiOptions is how the API is reached, over so many connections at most.
-func (s *sidecar) apiOptions(connections int) fashionai.Options {
+// apiOptions is how the API is reached, over so many connections at most, by calls that
+// take so long at most.
+func (s *sidecar) apiOptions(connections int, timeout time.Duration) fashionai.Options {
 	version, _ := buildVersion()
 	return fashionai.Options{
 		URL:       string(s.conf.Upstream.URL),
 		Token:     s.token,
 		UserAgent: "vitrine/" + version,
-		Timeout:   s.conf.Upstream.Timeout,
+		Timeout:   timeout,
 		MaxConns:  connections,
 	}
 }

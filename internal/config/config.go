@@ -205,6 +205,7 @@ type Profile struct {
 	NotFound    time.Duration `yaml:"not_found" doc:"how long a 404 is remembered"`
 	KeyFile     string        `yaml:"key_file" unset:"none: memory only" doc:"lines keyid:base64 of 32 bytes; the first seals, all open; without it no profile is kept in Redis"`
 	Budget      time.Duration `yaml:"budget" min:"1ms" doc:"longest a profile request waits for the API"`
+	Timeout     time.Duration `yaml:"timeout" min:"1ms" doc:"longest one profile call may take; it goes on when nobody waits any more, and what it brings is there for the next request"`
 	MaxInFlight int           `yaml:"max_in_flight" min:"1" doc:"profile calls under way at once, per pod (bulkhead)"`
 }
 
@@ -269,6 +270,7 @@ func Default() Config {
 			Stale:       168 * time.Hour,
 			NotFound:    5 * time.Minute,
 			Budget:      2 * time.Second,
+			Timeout:     10 * time.Second,
 			MaxInFlight: 16,
 		},
 		Log: Log{Level: "info", Format: "auto"},
