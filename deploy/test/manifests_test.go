@@ -256,12 +256,7 @@ func TestChangedConfigurationRollsThePods(t *testing.T) {
 
 // The program accepts the configuration that the manifests give it.
 func TestConfigurationIsValid(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "vitrine")
-	build := exec.Command("go", "build", "-o", program, "./cmd/vitrine")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
+	program := build(t)
 	for name, render := range forms() {
 		t.Run(name, func(t *testing.T) {
 			m := render(t)

@@ -110,6 +110,8 @@ func NewAdmin(o AdminOptions) (*Admin, error) {
 	mux.HandleFunc("/", notFound)
 	mux.HandleFunc("/{$}", only("GET", a.index))
 	mux.HandleFunc("/status.json", only("GET", a.status))
+	mux.HandleFunc("/openapi.yaml", only("GET", a.description))
+	mux.HandleFunc("/docs", only("GET", a.docs))
 	a.routeActions(mux)
 	mux.HandleFunc("/debug/pprof/", only("GET", pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", only("GET", pprof.Cmdline))
