@@ -79,6 +79,13 @@ func start(t testing.TB, o fallback.NativeOptions) *fallback.Natives {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, n)
+	return n
+}
+
+// run fetches what is asked for, as long as the test takes.
+func run(t testing.TB, n *fallback.Natives) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- n.Run(ctx) }()
@@ -88,7 +95,6 @@ func start(t testing.TB, o fallback.NativeOptions) *fallback.Natives {
 			t.Errorf("Run ended with %v", err)
 		}
 	})
-	return n
 }
 
 func view(category string) reco.Event {
@@ -362,7 +368,10 @@ func TestTheFileHelpsThePlatform(t *testing.T) {
 func TestTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shop := &shopFake{ids: map[platform.Query][]string{{List: platform.Similar, ID: "p"}: {}}}
-		n := start(t, fallback.NativeOptions{Platform: shop, Catalogue: catalogue{"p": "c"}, Sales: &sales{}})
+		n, err := fallback.NewNatives(fallback.NativeOptions{Platform: shop, Catalogue: catalogue{"p": "c"}, Sales: &sales{}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		event := reco.Event{Type: reco.ProductView, Item: "p"}
 		f := func(want string) {
 			t.Helper()
@@ -374,7 +383,9 @@ func TestTried(t *testing.T) {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 		}
-		f("platform:similar:p false 0s []\nplatform:category:c false 0s []\nsales:category:c false 0s []\n")
+		f("platform:similar:p false 0s []\nplatform:category:c false 0s []\nsales:category:c false 0s []\n") // nothing runs yet
+		run(t, n)
+		synctest.Wait()
 		time.Sleep(time.Second)
 		f("platform:similar:p true 1s []\nplatform:category:c true 1s [\"c1\" \"c2\"]\n")
 	})

@@ -125,7 +125,7 @@ func (s *sidecar) observeRedis(op redis.Op, outcome redis.Outcome, took time.Dur
 
 // explain tells how a request would be answered now.
 func (s *sidecar) explain(_ context.Context, req reco.Request) (any, error) {
-	deadline := time.Now().Add(s.conf.Events.Of(req.Type).Budget)
+	deadline := time.Now().Add(s.proxy.Budget(&req))
 	return s.ladder.Explain(&req, s.breakers.recommendation.Snapshot(), deadline), nil
 }
 

@@ -27,7 +27,7 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
 		return
 	}
 	p.accept(v)
-	p.answer(v, began.Add(p.budget(&v.req)))
+	p.answer(v, began.Add(p.Budget(&v.req)))
 	writeAnswer(rc, v)
 	p.observed(rc, v, time.Since(began))
 }
@@ -64,8 +64,8 @@ func (p *Proxy) answer(v *visit, deadline time.Time) {
 	v.answer = p.opt.Ladder.Answer(&v.req, v.held, &v.ticket, deadline)
 }
 
-// budget is the longest this request's shopper waits.
-func (p *Proxy) budget(req *reco.Request) time.Duration {
+// Budget is the longest this request's shopper waits.
+func (p *Proxy) Budget(req *reco.Request) time.Duration {
 	configured := p.opt.Budgets[req.Type]
 	if req.Budget == 0 {
 		return configured
