@@ -6,9 +6,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxProfileID bounds a userProfileId, in bytes, as that of every identifier.
-const maxProfileID = mostIdentifier
-
 // section is a part of a profile: what JSON it must be.
 type section struct {
 	name string
@@ -30,25 +27,21 @@ func sections() [5]section {
 // documented returns the userProfileId of a body that has the documented structure, and
 // false for any other. Members beyond it do no harm.
 func documented(body []byte) (id string, ok bool) {
-	var top struct {
-		id      *string
-		profile map[string]json.RawMessage
-	}
-	var members map[string]json.RawMessage
+	var members, parts map[string]json.RawMessage
 	if !utf8.Valid(body) || json.Unmarshal(body, &members) != nil ||
-		json.Unmarshal(members["userProfileId"], &top.id) != nil || top.id == nil ||
-		json.Unmarshal(members["profile"], &top.profile) != nil {
+		json.Unmarshal(members["userProfileId"], &id) != nil ||
+		json.Unmarshal(members["profile"], &parts) != nil {
 		return "", false
 	}
 	for _, s := range sections() {
-		if part := top.profile[s.name]; len(part) == 0 || part[0] != s.open {
+		if part := parts[s.name]; len(part) == 0 || part[0] != s.open {
 			return "", false
 		}
 	}
-	if _, problem := ByID.normalise(*top.id); problem != "" || unfit(*top.id) != "" || len(*top.id) > maxProfileID {
+	if _, err := ParseIdentifier(ByID.String(), id); err != nil {
 		return "", false
 	}
-	return *top.id, true
+	return id, true
 }
 
 // isObject reports whether a body is a JSON object, as all answers of the API are.

@@ -60,15 +60,15 @@ type Identifier struct {
 // 15 digits by E.164; the shortest have about 8 with their area. Documents are of any kind
 // and any country.
 const (
-	mostIdentifier             = 256
-	leastPhone, mostPhone      = 8, 15
-	leastDocument, mostDigits  = 3, 32
-	mostEscaped                = 3 * mostIdentifier
-	pathPrefix                 = "/api/v1/crm/protected/profile/"
-	unreservedBesideLetters    = "-._~"
-	phoneSeparators            = " -.()"
-	documentSeparators         = " -._"
-	forbiddenInEveryIdentifier = `/\`
+	mostIdentifier              = 256
+	leastPhone, mostPhone       = 8, 15
+	leastDocument, mostDocument = 3, 32
+	mostEscaped                 = 3 * mostIdentifier
+	pathPrefix                  = "/api/v1/crm/protected/profile/"
+	unreservedBesideLetters     = "-._~"
+	phoneSeparators             = " -.()"
+	documentSeparators          = " -._"
+	forbiddenInEveryIdentifier  = `/\`
 )
 
 // ErrKind says that there is no identifier of that kind.
@@ -153,7 +153,7 @@ func (k Kind) normalise(value string) (normal, problem string) {
 		return normal, ""
 	case ByDocument:
 		normal = strings.ToUpper(without(value, documentSeparators))
-		if len(normal) < leastDocument || len(normal) > mostDigits ||
+		if len(normal) < leastDocument || len(normal) > mostDocument ||
 			strings.ContainsFunc(normal, func(r rune) bool { return !digit(r) && !letter(r) }) {
 			return "", "is no document's number"
 		}
