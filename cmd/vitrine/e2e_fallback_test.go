@@ -141,4 +141,12 @@ func TestE2EStockAcrossPods(t *testing.T) {
 	eventually(t, "the other pod leaves it out of the same shopper's list", func() bool {
 		return !slices.Contains(ask(there, "s0"), gone)
 	})
+	server.Kill() // a push holds where it arrives, be Redis there or not
+	next := ask(here, "s0")[0]
+	if status, body := here.call(http.MethodPost, here.data+"/v1/stock", `[{"id":"`+next+`","quantity":0}]`); status != http.StatusNoContent {
+		t.Errorf("pushing without Redis: got %d %s", status, body)
+	}
+	if got := ask(here, "s0"); slices.Contains(got, next) {
+		t.Errorf("got the sold-out %s without Redis: %q", next, got)
+	}
 }
