@@ -163,7 +163,7 @@ func (o *abOptions) compare(ctx context.Context, r *abReport, stderr io.Writer) 
 	out.say("")
 	r.summarise(o)
 	for _, t := range []target{a, b} {
-		if other := t.other(); other > maxOther {
+		if _, other := t.cost(); other > maxOther {
 			r.Void = append(r.Void, fmt.Sprintf("%.2f %% of the answers did not come from where the work wants them", 100*other))
 		}
 	}
@@ -206,7 +206,8 @@ func (o *abOptions) measure(ctx context.Context, t target) (round, error) {
 	runtime.GC() // ours now, not while we measure
 	limit, cancel := context.WithTimeout(ctx, o.round)
 	defer cancel()
-	cpu, began := t.cpu(), time.Now()
+	before, _ := t.cost()
+	began := time.Now()
 	var r round
 	var err error
 	if o.rate > 0 {
@@ -216,7 +217,8 @@ func (o *abOptions) measure(ctx context.Context, t target) (round, error) {
 	}
 	n := float64(r.latency.Count())
 	r.rate = n / time.Since(began).Seconds()
-	r.cpu = (t.cpu() - cpu).Seconds() / n
+	after, _ := t.cost()
+	r.cpu = (after - before).Seconds() / n
 	return r, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,14 +23,13 @@ import (
 	"vitrine/bench/wire"
 )
 
-// target is one side of a comparison. do makes one call and checks it; cpu is what the
-// server's process has used, 0 if there is no telling; other is the share of answers
+// target is one side of a comparison. do makes one call and checks it; cost is the CPU
+// the server's process has used, 0 if there is no telling, and the share of answers
 // that came from another source than the work is about. All may be used concurrently
 // but close.
 type target interface {
 	do(question int) error
-	cpu() time.Duration
-	other() float64
+	cost() (cpu time.Duration, other float64)
 	close() error
 }
 
@@ -121,7 +121,7 @@ var errAnswer = errors.New("wrong answer")
 const callTimeout = 10 * time.Second
 
 func (t *httpTarget) do(question int) error {
-	a := t.answers.Get().(*wire.Answer)
+	a, _ := t.answers.Get().(*wire.Answer) // the pool holds nothing else
 	defer t.answers.Put(a)
 	request := t.requests[question]
 	if t.fresh != nil {
@@ -143,15 +143,11 @@ func (t *httpTarget) do(question int) error {
 	return nil
 }
 
-func (t *httpTarget) other() float64 {
-	return float64(t.others.Load()) / float64(max(1, t.asked.Load()))
-}
-
-func (t *httpTarget) cpu() time.Duration {
-	if t.usage == nil {
-		return 0
+func (t *httpTarget) cost() (cpu time.Duration, other float64) {
+	if t.usage != nil {
+		cpu = t.usage().CPU
 	}
-	return t.usage().CPU
+	return cpu, float64(t.others.Load()) / float64(max(1, t.asked.Load()))
 }
 
 func (t *httpTarget) close() error {
@@ -225,9 +221,7 @@ func (t *httpTarget) startVitrine(ctx context.Context, w work, unix bool) error 
 		t.closers = append(t.closers, server.Close)
 		o.Redis = server.URL()
 	}
-	for name, value := range w.env {
-		o.Env[name] = value
-	}
+	maps.Copy(o.Env, w.env)
 	if o.Binary == "" {
 		dir, err := os.MkdirTemp("", "vitrine-bench-")
 		if err != nil {
@@ -285,7 +279,7 @@ func (t *httpTarget) prime(ctx context.Context) error {
 	}
 	close(next)
 	group.Wait()
-	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+	if err := errors.Join(errors.Join(errs...), ctx.Err()); err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
 	return nil
@@ -375,8 +369,7 @@ func (t *redisGet) do(question int) error {
 	return err
 }
 
-func (t *redisGet) cpu() time.Duration { return 0 } // the client's is ours and cannot be told apart
-
-func (t *redisGet) other() float64 { return 0 }
+// cost knows nothing: the client's CPU is ours and cannot be told apart.
+func (t *redisGet) cost() (cpu time.Duration, other float64) { return 0, 0 }
 
 func (t *redisGet) close() error { return errors.Join(t.client.Close(), t.server.Close()) }

@@ -131,7 +131,7 @@ func answerFaults() []fault {
 		r.must(late.classes["api"] == 0, "broken answers used: %d, want 0", late.classes["api"])
 	}
 	each := func(answers ...fakeapi.Answer) func(context.Context, *battle) error {
-		return func(ctx context.Context, b *battle) error {
+		return func(_ context.Context, b *battle) error {
 			share := func(i int) float64 { return 1 / float64(len(answers)-i) } // each as likely as the others
 			var all []fakeapi.Fault
 			for i, a := range answers {

@@ -31,7 +31,7 @@ func redisBreakerOpened(r *outcome) {
 
 // machineFaults are Redis, processes and clients that misbehave.
 func machineFaults() []fault {
-	killRedis := func(_ context.Context, b *battle) error { b.stage.redis.Kill(); return nil }
+	killRedis := func(_ context.Context, b *battle) error { return b.stage.redis.Kill() }
 	startRedis := func(ctx context.Context, b *battle) error { return b.stage.redis.Start(ctx) }
 	return []fault{
 		{number: 19, name: "Redis paused", ci: true,
@@ -60,7 +60,7 @@ func machineFaults() []fault {
 				sleep(ctx, 500*time.Millisecond)
 				return b.pod().revive(ctx)
 			},
-			waive: func(mark string) bool { return true }, // nobody answers while nobody is there
+			waive: func(string) bool { return true }, // nobody answers while nobody is there
 			judge: func(r *outcome) {
 				l := r.run.Ledger
 				r.must(float64(l.Repeated) <= 0.05*float64(l.Accepted), "events delivered twice %d of %d, allowed 5 %%", l.Repeated, l.Accepted)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -135,19 +136,19 @@ const forecastError = 0.03
 
 // check holds the forecast against four real sidecars, asked exactly what is simulated.
 func (o *hitOptions) check(ctx context.Context, stdout, stderr io.Writer) int {
-	real := defaults()
-	real.model, real.binary, real.pods, real.cold = o.model, o.binary, 4, o.fleet.Cold
-	real.model.Shoppers, real.warm, real.length, real.rate = 100, 0, time.Minute, 100
-	real.latency.P50, real.latency.P99 = o.fleet.Latency, o.fleet.Latency
-	real.env["VITRINE_CACHE_FRESH"], real.env["VITRINE_CACHE_FRESH_EVENTS"] = o.fleet.Fresh.String(), fmt.Sprint(o.fleet.FreshEvents)
-	run := &report.Run{Title: real.describe("hit -verify")}
+	tried := defaults()
+	tried.model, tried.binary, tried.pods, tried.cold = o.model, o.binary, 4, o.fleet.Cold
+	tried.model.Shoppers, tried.warm, tried.length, tried.rate = 100, 0, time.Minute, 100
+	tried.latency.P50, tried.latency.P99 = o.fleet.Latency, o.fleet.Latency
+	tried.env["VITRINE_CACHE_FRESH"], tried.env["VITRINE_CACHE_FRESH_EVENTS"] = o.fleet.Fresh.String(), strconv.Itoa(o.fleet.FreshEvents)
+	run := &report.Run{Title: tried.describe("hit -verify")}
 	f := o.fleet
-	f.Pods, f.Rate = real.pods, real.rate/float64(real.pods)
-	catalogue := shopdata.New(1, real.items, real.categories)
-	want := fleet.Simulate(f, real.plan(load.Constant(real.rate, real.length), catalogue).requests)
+	f.Pods, f.Rate = tried.pods, tried.rate/float64(tried.pods)
+	catalogue := shopdata.New(1, tried.items, tried.categories)
+	want := fleet.Simulate(f, tried.plan(load.Constant(tried.rate, tried.length), catalogue).requests)
 	var operations float64
-	err := onStage(ctx, &real, run, func(t *trial) error {
-		err := t.offer(ctx, real.plan(load.Constant(real.rate, real.length), catalogue), nil, run, newProgress(stderr, os.Getenv))
+	err := onStage(ctx, &tried, run, func(t *trial) error {
+		err := t.offer(ctx, tried.plan(load.Constant(tried.rate, tried.length), catalogue), nil, run, newProgress(stderr, os.Getenv))
 		for _, p := range t.stage.pods {
 			if m, err := p.sidecar.Metrics(ctx); err == nil {
 				operations += m.Sum("vitrine_redis_operations_total")

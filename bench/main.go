@@ -59,13 +59,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func overview() string {
-	text := "usage: go run ./bench COMMAND [flags]\n\n"
+	text := []byte("usage: go run ./bench COMMAND [flags]\n\n")
 	for _, c := range commands() {
 		if c.short != "" {
-			text += fmt.Sprintf("  %-9s %s\n", c.name, c.short)
+			text = fmt.Appendf(text, "  %-9s %s\n", c.name, c.short)
 		}
 	}
-	return text + `
+	return string(text) + `
 Every command has its own -h. Runs need redis-server in the PATH (or -redis
 embedded), build the sidecar from this module (or take -binary), listen on
 loopback only and clean up behind them.

@@ -53,11 +53,7 @@ func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer
 	if sc.set != nil {
 		sc.set(o)
 	}
-	help += "\nScenarios, each with its own defaults:\n"
-	for _, s := range scenarios() {
-		help += fmt.Sprintf("  %-16s %s\n", s.name, s.about)
-	}
-	f := newFlags(command, help)
+	f := newFlags(command, help+scenarioHelp())
 	f.StringVar(&name, "scenario", name, "one of those above")
 	o.register(f)
 	if code, done = parse(f, args, stdout, stderr); done {
@@ -73,6 +69,14 @@ func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer
 		sc.prepare(o)
 	}
 	return sc, o, exitOK, false
+}
+
+func scenarioHelp() string {
+	text := []byte("\nScenarios, each with its own defaults:\n")
+	for _, s := range scenarios() {
+		text = fmt.Appendf(text, "  %-16s %s\n", s.name, s.about)
+	}
+	return string(text)
 }
 
 // runScenario sets the stage, offers the load and fills the report.

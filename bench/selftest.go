@@ -186,9 +186,9 @@ func stopTest(ctx context.Context) (out []proof, err error) {
 }
 
 // even yields nothing in particular, regularly.
-func even(rate float64, for_ time.Duration) func(func(load.Due[struct{}]) bool) {
+func even(rate float64, length time.Duration) func(func(load.Due[struct{}]) bool) {
 	return func(yield func(load.Due[struct{}]) bool) {
-		for at := range (load.Arrivals{Curve: load.Constant(rate, for_), Even: true}).All() {
+		for at := range (load.Arrivals{Curve: load.Constant(rate, length), Even: true}).All() {
 			if !yield(load.Due[struct{}]{At: at}) {
 				return
 			}

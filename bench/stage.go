@@ -114,15 +114,16 @@ func (s *stage) writeFeed(path string) error {
 
 // Close ends everything, sidecars first so that they find Redis and the API.
 func (s *stage) Close() error {
-	errs := make([]error, len(s.pods))
+	ended := make([]error, len(s.pods))
 	var group sync.WaitGroup
 	for i, p := range s.pods {
 		group.Go(func() {
 			p.client.Close()
-			errs[i] = p.sidecar.Close()
+			ended[i] = p.sidecar.Close()
 		})
 	}
 	group.Wait()
+	errs := []error{errors.Join(ended...)}
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}

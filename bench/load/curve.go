@@ -27,20 +27,20 @@ type Point struct {
 type Curve []Point
 
 // Constant is the same rate for a while.
-func Constant(rate float64, for_ time.Duration) Curve {
-	return Curve{{0, rate}, {for_, rate}}
+func Constant(rate float64, length time.Duration) Curve {
+	return Curve{{0, rate}, {length, rate}}
 }
 
 // Spike is a rate that rises to factor times itself within rise, from a third of the
 // way on, stays there for another third, and falls back at once.
-func Spike(rate, factor float64, rise, for_ time.Duration) Curve {
-	from, to := for_/3, 2*for_/3
-	return Curve{{0, rate}, {from, rate}, {min(from+rise, to), rate * factor}, {to, rate * factor}, {to, rate}, {for_, rate}}
+func Spike(rate, factor float64, rise, length time.Duration) Curve {
+	from, to := length/3, 2*length/3
+	return Curve{{0, rate}, {from, rate}, {min(from+rise, to), rate * factor}, {to, rate * factor}, {to, rate}, {length, rate}}
 }
 
 // Diurnal is a day pressed into a while: a sine whose peak is peak times its mean.
 // Its trough cannot be below nothing, so a peak above 2 flattens the night.
-func Diurnal(mean, peak float64, for_ time.Duration) Curve {
+func Diurnal(mean, peak float64, length time.Duration) Curve {
 	const steps = 96 // quarters of an hour
 	shape := make([]float64, steps+1)
 	swing, sum := peak-1, 0.0
@@ -52,7 +52,7 @@ func Diurnal(mean, peak float64, for_ time.Duration) Curve {
 	}
 	curve := make(Curve, steps+1)
 	for i := range curve {
-		curve[i] = Point{for_ * time.Duration(i) / steps, mean * shape[i] * steps / sum}
+		curve[i] = Point{length * time.Duration(i) / steps, mean * shape[i] * steps / sum}
 	}
 	return curve
 }

@@ -118,7 +118,7 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
 		defer cancel()
 		forever := func(yield func(load.Due[int]) bool) {
-			for i := 0; yield(load.Due[int]{At: time.Duration(i) * time.Second}); i++ {
+			for i := 0; yield(load.Due[int]{At: time.Duration(i) * time.Second}); i++ { //nolint:revive // yielding is all it does
 			}
 		}
 		if got := load.Open(ctx, forever, 8, func(int, time.Time) {}); got.Sent != 4 {

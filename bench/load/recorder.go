@@ -115,8 +115,8 @@ const maxSlices = 600
 
 // NewRecorder returns the recorder of a run that starts then and lasts about so
 // long. Its timeline has slices of a second, or longer if there were too many.
-func NewRecorder(start time.Time, for_ time.Duration) *Recorder {
-	width := max(time.Second, (for_ / maxSlices).Round(time.Second))
+func NewRecorder(start time.Time, length time.Duration) *Recorder {
+	width := max(time.Second, (length / maxSlices).Round(time.Second))
 	return &Recorder{
 		start: start, width: width,
 		classes: make(map[string]*Histogram), slices: make(map[int]*Slice),

@@ -9,7 +9,7 @@ import (
 )
 
 //go:embed page.html
-var page embed.FS //nolint:gochecknoglobals // embedded files have no other place
+var page embed.FS
 
 // WritePage writes one self-contained page about the runs, the first in full and a
 // second, if there is one, laid over it. It asks for nothing from outside.
@@ -29,5 +29,5 @@ func WritePage(w io.Writer, runs ...*Run) error {
 	return t.Execute(w, struct {
 		Title string
 		Runs  template.JS
-	}{runs[0].Title, template.JS(data)}) //nolint:gosec // our own figures; json.Marshal escapes <, > and &
+	}{runs[0].Title, template.JS(data)}) // our own figures; json.Marshal escapes <, > and &
 }

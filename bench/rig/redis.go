@@ -71,7 +71,11 @@ func (r *Redis) Addr() string { return r.addr }
 func (r *Redis) URL() string { return "redis://" + r.addr }
 
 // Kill ends it at once; what it held is gone.
-func (r *Redis) Kill() { _ = r.p.signal(syscall.SIGKILL); <-r.p.done }
+func (r *Redis) Kill() error {
+	err := r.p.signal(syscall.SIGKILL)
+	<-r.p.done
+	return err
+}
 
 // Pause stops it in the middle of whatever it does, connections open, until Resume.
 func (r *Redis) Pause() error { return r.p.signal(syscall.SIGSTOP) }
@@ -97,15 +101,19 @@ func freePort(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	_, text, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
 }
 
 // startGrace is how long a process may take until it serves, on a busy machine.
 const startGrace = 15 * time.Second
 
 // poll asks every few milliseconds until done, and returns why it gave up.
-func poll(ctx context.Context, for_ time.Duration, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, for_)
+func poll(ctx context.Context, limit time.Duration, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

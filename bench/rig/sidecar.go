@@ -208,8 +208,8 @@ func (s *Sidecar) get(ctx context.Context, path string) (int, []byte, error) {
 }
 
 // Override sets a breaker by hand, as an operator does on the admin listener.
-func (s *Sidecar) Override(ctx context.Context, name, state string, for_ time.Duration) error {
-	body := fmt.Sprintf(`{"state":%q,"for":%q}`, state, for_)
+func (s *Sidecar) Override(ctx context.Context, name, state string, length time.Duration) error {
+	body := fmt.Sprintf(`{"state":%q,"for":%q}`, state, length)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.admin+"/breaker/"+name, strings.NewReader(body))
 	if err != nil {
 		return err

@@ -1,9 +1,9 @@
 package traffic
 
 import (
-	"container/heap"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -59,7 +59,9 @@ func NewCrowd(m Model, catalogue *shopdata.Catalogue, pages float64) *Crowd {
 	for range size {
 		c.queue = append(c.queue, c.begin(0))
 	}
-	heap.Init(&c.queue)
+	for i := size / 2; i >= 0; i-- {
+		c.queue.sink(i)
+	}
 	for range burnIn * size { // pages nobody asks for: until long sessions have their share of the crowd
 		c.step()
 	}
@@ -123,7 +125,7 @@ func (c *Crowd) step() (session, string) {
 	} else {
 		s.next += c.model.Gap.Draw(c.rng)
 	}
-	heap.Fix(&c.queue, 0)
+	c.queue.sink(0)
 	return was, product
 }
 
@@ -197,56 +199,61 @@ func (c *Crowd) shopperPage(s session, product string) []Request {
 
 func (c *Crowd) native(order []string) []string { return order[:min(len(order), c.model.Native)] }
 
-// sessions is a heap, the earliest next page first.
+// sessions is a binary heap, the earliest next page first. It never grows: a session
+// that ends makes room for the next.
 type sessions []*session
 
-func (q sessions) Len() int           { return len(q) }
-func (q sessions) Less(i, j int) bool { return q[i].next < q[j].next }
-func (q sessions) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *sessions) Push(x any)        { *q = append(*q, x.(*session)) }
-func (q *sessions) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return last
+// sink moves a session down to where it belongs.
+func (q sessions) sink(i int) {
+	for {
+		first := 2*i + 1
+		if first >= len(q) {
+			return
+		}
+		if second := first + 1; second < len(q) && q[second].next < q[first].next {
+			first = second
+		}
+		if q[i].next <= q[first].next {
+			return
+		}
+		q[i], q[first] = q[first], q[i]
+		i = first
+	}
 }
 
 // Requests yields what a crowd asks when its pages come at the given instants, in the
 // order of time.
 func (c *Crowd) Requests(pages iter.Seq[time.Duration]) iter.Seq[load.Due[Request]] {
 	return func(yield func(load.Due[Request]) bool) {
-		var again []load.Due[Request] // second shots, in order but for what one page scatters
-		flush := func(before time.Duration) bool {
-			for len(again) > 0 && again[0].At <= before {
-				if !yield(again[0]) {
-					return false
-				}
-				again = again[1:]
-			}
-			return true
-		}
+		var waiting []load.Due[Request] // in order; later than the page at hand only if fired twice
 		for at := range pages {
-			if !flush(at) {
-				return
-			}
-			page := c.Page(at)
-			for _, r := range page.Requests {
-				if !yield(load.Due[Request]{At: at, What: r}) {
+			for len(waiting) > 0 && waiting[0].At <= at {
+				if !yield(waiting[0]) {
 					return
 				}
-				if page.Double {
-					again = insert(again, load.Due[Request]{At: at + time.Duration(c.rng.Float64()*float64(c.model.DoubleWithin)), What: r})
-				}
+				waiting = waiting[1:]
+			}
+			waiting = c.schedule(waiting, c.Page(at), at)
+		}
+		for _, d := range waiting {
+			if !yield(d) {
+				return
 			}
 		}
-		flush(1<<63 - 1)
 	}
 }
 
-func insert(queue []load.Due[Request], d load.Due[Request]) []load.Due[Request] {
-	i := sort.Search(len(queue), func(i int) bool { return queue[i].At > d.At })
-	queue = append(queue, d)
-	copy(queue[i+1:], queue[i:])
-	queue[i] = d
-	return queue
+// schedule inserts a page's requests, and their second shots, where they are due.
+func (c *Crowd) schedule(waiting []load.Due[Request], page Page, at time.Duration) []load.Due[Request] {
+	insert := func(due time.Duration, r Request) {
+		i := sort.Search(len(waiting), func(i int) bool { return waiting[i].At > due })
+		waiting = slices.Insert(waiting, i, load.Due[Request]{At: due, What: r})
+	}
+	for _, r := range page.Requests {
+		insert(at, r)
+		if page.Double {
+			insert(at+time.Duration(c.rng.Float64()*float64(c.model.DoubleWithin)), r)
+		}
+	}
+	return waiting
 }
