@@ -235,11 +235,18 @@ func (q *schedule) wake(now time.Duration) (next time.Duration) {
 	return 0
 }
 
+// underWay is the number of calls.
+func (q *schedule) underWay() int { return q.inFlight[waited] + q.inFlight[live] + q.inFlight[replay] }
+
+// overloaded reports whether as many events are waited for as there are slots, beside
+// those that the free slots are about to take.
+func (q *schedule) overloaded() bool { return q.waiting >= q.slots+max(q.slots-q.underWay(), 0) }
+
 // pick returns the session whose event is to be sent next, or nil. Events that
 // somebody waits for go first, but leave a quarter of the slots to live ones;
 // replayed ones take what is left, at most half, and only while it is allowed.
 func (q *schedule) pick(replaying bool) (*session, class) {
-	if q.inFlight[waited]+q.inFlight[live]+q.inFlight[replay] >= q.slots {
+	if q.underWay() >= q.slots {
 		return nil, 0
 	}
 	reserve := q.slots / 4

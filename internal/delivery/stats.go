@@ -60,9 +60,7 @@ func (d *Delivery) Stats() Stats {
 	s.Pending = d.q.events + d.away
 	s.Waiting = d.q.waiting
 	s.Replay = len(d.q.ready[replay])
-	for _, n := range d.q.inFlight {
-		s.InFlight += n
-	}
+	s.InFlight = d.q.underWay()
 	s.MemoryBytes, s.InMemory = d.memory.bytes, len(d.memory.slots)
 	s.LiveRate = d.pace.liveRate(d.now())
 	return s

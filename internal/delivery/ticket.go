@@ -116,7 +116,7 @@ func (d *Delivery) joinLocked(e reco.Event, key, seq uint64, away bool, now time
 	if d.q.heldUp(key) {
 		return nil, reco.Unreachable
 	}
-	if d.q.waiting >= d.opt.MaxInFlight {
+	if d.q.overloaded() {
 		return nil, reco.Overload
 	}
 	w := &wait{event: e, key: key, seq: seq, waiting: 1, done: make(chan struct{})}
