@@ -105,10 +105,12 @@ func NewAdmin(o AdminOptions) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the status page: %w", err)
 	}
-	a := &Admin{o: o, minute: newMinute(o.Metrics), began: time.Now(), page: page}
+	a := &Admin{o: o, minute: newMinute(o.Metrics, o.Sources), began: time.Now(), page: page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", notFound)
 	mux.HandleFunc("/{$}", only("GET", a.index))
+	mux.HandleFunc("/page.css", only("GET", asset("text/css; charset=utf-8", pageCSS)))
+	mux.HandleFunc("/page.js", only("GET", asset("text/javascript; charset=utf-8", pageJS)))
 	mux.HandleFunc("/status.json", only("GET", a.status))
 	mux.HandleFunc("/openapi.yaml", only("GET", a.description))
 	mux.HandleFunc("/docs", only("GET", a.docs))

@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 
 const (
 	sampleEvery = 5 * time.Second
-	samples     = 12 // so that the oldest is a minute old
+	minuteOf    = 12           // samples: the oldest of them is a minute old
+	samples     = 5 * minuteOf // are kept, about 1.5 KB each, for the charts
 )
 
 // Minute is where the answers of the last minute came from.
@@ -38,10 +40,23 @@ type SourceMinute struct {
 	P99Ms float64 `json:"p99Ms"`
 }
 
+// Moment is what was answered in a few seconds, and how many events were pending at their end.
+type Moment struct {
+	At      time.Time `json:"at"` // their end
+	Seconds float64   `json:"seconds"`
+	// Sources counts the answers by source; only those that occurred are there.
+	Sources map[string]uint64 `json:"sources"`
+	// P50Ms and P99Ms are estimates over all answers, in milliseconds; 0 if there were none.
+	P50Ms   float64 `json:"p50Ms"`
+	P99Ms   float64 `json:"p99Ms"`
+	Pending uint64  `json:"pending"`
+}
+
 // minute looks at the metrics every few seconds, so that somebody who comes to look
 // sees what has been lately, not since the start.
 type minute struct {
 	metrics *Metrics
+	pending func() uint64
 
 	mu  sync.Mutex
 	old []sample // oldest first
@@ -52,6 +67,7 @@ type sample struct {
 	at      time.Time
 	sources [numSources]distribution
 	reasons map[string]uint64
+	pending uint64
 }
 
 // distribution is a classic histogram's: how many took at most so long.
@@ -61,8 +77,12 @@ type distribution struct {
 	below  []uint64  // cumulative, one for each bound
 }
 
-func newMinute(m *Metrics) *minute {
-	return &minute{metrics: m, old: []sample{m.sample()}}
+func newMinute(m *Metrics, from Sources) *minute {
+	pending := func() uint64 { return 0 }
+	if from.Ledger != nil {
+		pending = func() uint64 { return from.Ledger().Pending }
+	}
+	return &minute{metrics: m, pending: pending, old: []sample{m.sample()}}
 }
 
 // run looks at the metrics until ctx is done.
@@ -76,6 +96,7 @@ func (m *minute) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := m.metrics.sample()
+		now.pending = m.pending()
 		m.mu.Lock()
 		if m.old = append(m.old, now); len(m.old) > samples {
 			m.old = append(m.old[:0], m.old[1:]...)
@@ -84,10 +105,38 @@ func (m *minute) run(ctx context.Context) {
 	}
 }
 
-// last compares now with the oldest sample.
+// history compares each sample with the one before, oldest first.
+func (m *minute) history() []Moment {
+	m.mu.Lock()
+	old := slices.Clone(m.old)
+	m.mu.Unlock()
+	moments := make([]Moment, 0, len(old))
+	for i := 1; i < len(old); i++ {
+		moments = append(moments, old[i].since(&old[i-1]))
+	}
+	return moments
+}
+
+func (s *sample) since(then *sample) Moment {
+	m := Moment{At: s.at.UTC(), Seconds: s.at.Sub(then.at).Seconds(), Sources: map[string]uint64{}, Pending: s.pending}
+	var all distribution
+	for i, source := range reco.Sources {
+		d := s.sources[i].less(&then.sources[i])
+		if d.count > 0 {
+			m.Sources[source.String()] = d.count
+		}
+		all.merge(&d)
+	}
+	if all.count > 0 {
+		m.P50Ms, m.P99Ms = all.quantile(.5)*1000, all.quantile(.99)*1000
+	}
+	return m
+}
+
+// last compares now with the sample of a minute ago.
 func (m *minute) last() Minute {
 	m.mu.Lock()
-	then := m.old[0]
+	then := m.old[max(0, len(m.old)-minuteOf)]
 	m.mu.Unlock()
 	now := m.metrics.sample()
 	last := Minute{
@@ -152,6 +201,17 @@ func (d *distribution) add(h *dto.Histogram) {
 	}
 	for i, b := range h.GetBucket() {
 		d.below[i] += b.GetCumulativeCount()
+	}
+}
+
+// merge adds a distribution with the same bounds.
+func (d *distribution) merge(more *distribution) {
+	if d.bounds == nil {
+		d.bounds, d.below = more.bounds, make([]uint64, len(more.bounds))
+	}
+	d.count += more.count
+	for i := range more.below {
+		d.below[i] += more.below[i]
 	}
 }
 

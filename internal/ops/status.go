@@ -29,6 +29,7 @@ type Status struct {
 	UptimeSeconds float64 `json:"uptimeSeconds"`
 
 	LastMinute Minute             `json:"lastMinute"`
+	History    []Moment           `json:"history"` // of the last five minutes, oldest first
 	Breakers   []breaker.Snapshot `json:"breakers"`
 	Events     Events             `json:"events"`
 	Journal    Journal            `json:"journal"`
@@ -69,6 +70,7 @@ func (a *Admin) read() Status {
 		At: now.UTC(), Version: a.o.Version, Commit: a.o.Commit, Go: runtime.Version(),
 		UptimeSeconds: now.Sub(a.began).Seconds(),
 		LastMinute:    a.minute.last(),
+		History:       a.minute.history(),
 		Breakers:      make([]breaker.Snapshot, 0, len(a.o.Sources.Breakers)),
 		Events:        Events{from.ledger, from.ledger.OldestPending.Seconds()},
 		Journal:       from.journal,

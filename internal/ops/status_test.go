@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,7 +227,7 @@ func trip(t *testing.T, b *breaker.Breaker) {
 	}
 }
 
-func TestStatusAndPageShowTheSame(t *testing.T) {
+func TestStatusAndPage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func() ops.AdminOptions {
 		h := logs.New(slog.NewTextHandler(io.Discard, nil)) //nolint:sloglint // DiscardHandler takes no errors to remember
@@ -266,10 +268,36 @@ func TestStatusAndPageShowTheSame(t *testing.T) {
 		if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") {
 			t.Errorf("got policy %q, want one that lets the page ask nobody", policy)
 		}
-		for _, want := range []string{"<h1>" + s.Verdict + "</h1>", "4711", "4700", "<td>recommendation</td><td>closed</td>", "posting &lt;an event&gt; err=refused"} {
-			if !strings.Contains(page.body, want) {
-				t.Errorf("the page lacks %q:\n%s", want, page.body)
+		if want := `data-ready="true">` + s.Verdict + "</h1>"; !strings.Contains(page.body, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page.body)
+		}
+		for _, asset := range regexp.MustCompile(`(?:src|href)="(/page[^"]+)"`).FindAllStringSubmatch(page.body, -1) {
+			if got := d.get(asset[1]); got.status != 200 || strings.Contains(got.body, "//") && strings.Contains(got.body, "https:") {
+				t.Errorf("got %d for %s, or an address in it", got.status, asset[1])
 			}
+		}
+	})
+}
+
+// The history tells what came in each few seconds, and forgets what is older than five minutes.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	var pending atomic.Uint64
+	inBubble(t, func() ops.AdminOptions {
+		return ops.AdminOptions{Sources: ops.Sources{Ledger: func() ops.Ledger { return ops.Ledger{Pending: pending.Load()} }}}
+	}, func(d desk) {
+		time.Sleep(time.Second)
+		d.metrics.ObserveRequest(reco.ProductView, reco.FromAPI, reco.NoReason, 100*time.Millisecond)
+		pending.Store(7)
+		time.Sleep(5 * time.Second)
+		got := d.status().History
+		if len(got) != 1 || got[0].Seconds != 5 || got[0].Sources["api"] != 1 || got[0].Pending != 7 || got[0].P99Ms <= 50 || got[0].P99Ms > 100 {
+			t.Errorf("got %+v, want one answer of the API within five seconds, and seven events pending", got)
+		}
+		time.Sleep(10 * time.Minute)
+		got = d.status().History
+		if len(got) != 59 || len(got[0].Sources) != 0 || got[0].P99Ms != 0 {
+			t.Errorf("got %d moments, the first %+v, want 59 and nothing in it", len(got), got[0])
 		}
 	})
 }
