@@ -89,6 +89,7 @@ func apiFaults() []fault {
 				r.must(last <= 2, "breaker transitions in the last minute %d, allowed 2", last)
 			}},
 		{number: 18, name: "API back after an outage: the backlog drains", during: 30 * time.Second,
+			set:   func(o *options) { o.settle = 3 * time.Minute },
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse}),
 			judge: func(r *outcome) {
 				r.within(r.after.took.Rough(0.99) <= budget, "readers p99 after %v", r.after.p99())

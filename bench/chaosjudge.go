@@ -174,9 +174,12 @@ func (r *outcome) common() {
 	r.must(len(r.run.Violations) == 0, "%s", text)
 	lost := r.run.Ledger.Lost
 	r.must(lost == 0, "events lost %d of %d accepted; pending %d, repeated %d", lost, r.run.Ledger.Accepted, r.run.Events.Pending, r.run.Ledger.Repeated)
-	dead := slices.ContainsFunc(r.run.Timeline.States, func(s report.State) bool { return s.Dead })
+	dead := ""
+	for _, s := range r.run.Timeline.States {
+		dead = cmp.Or(dead, s.Dead)
+	}
 	if !waived("live") {
-		r.must(!dead, "/livez answers")
+		r.must(dead == "", "/livez answers %s", dead)
 	}
 	r.growth(waived)
 	r.within(r.in.took.Rough(0.99) <= budget, "p99 during %v, budget and a tenth %v", r.in.p99(), budget)

@@ -183,7 +183,7 @@ func loginPlan(o *options, s *stage, length time.Duration) plan {
 
 // besiege opens connections that do what no client should.
 func besiege(ctx context.Context, b *battle) error {
-	addr := b.pod().sidecar.Addr()
+	addr := b.pod().current().Addr()
 	var idle []net.Conn
 	defer func() {
 		for _, c := range idle {

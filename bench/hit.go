@@ -150,7 +150,7 @@ func (o *hitOptions) check(ctx context.Context, stdout, stderr io.Writer) int {
 	err := onStage(ctx, &tried, run, func(t *trial) error {
 		err := t.offer(ctx, tried.plan(load.Constant(tried.rate, tried.length), catalogue), nil, run, newProgress(stderr, os.Getenv))
 		for _, p := range t.stage.pods {
-			if m, err := p.sidecar.Metrics(ctx); err == nil {
+			if m, err := p.current().Metrics(ctx); err == nil {
 				operations += m.Sum("vitrine_redis_operations_total")
 			}
 		}

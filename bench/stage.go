@@ -119,7 +119,7 @@ func (s *stage) Close() error {
 	for i, p := range s.pods {
 		group.Go(func() {
 			p.client.Close()
-			ended[i] = p.sidecar.Close()
+			ended[i] = p.current().Close()
 		})
 	}
 	group.Wait()
@@ -151,6 +151,13 @@ func (s *stage) route(session string) *wire.Client {
 	return client
 }
 
+// current is the pod's process now.
+func (p *pod) current() *rig.Sidecar {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sidecar
+}
+
 func (p *pod) ready() (*wire.Client, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,7 +171,7 @@ func (p *pod) restart(ctx context.Context) error {
 		return nil
 	}
 	p.bury(ctx)
-	if err := p.sidecar.Stop(); err != nil {
+	if err := p.current().Stop(); err != nil {
 		return err
 	}
 	return p.revive(ctx)
@@ -174,7 +181,7 @@ func (p *pod) restart(ctx context.Context) error {
 func (p *pod) kill(ctx context.Context) {
 	p.bury(ctx)
 	p.kills++
-	p.sidecar.Kill()
+	p.current().Kill()
 }
 
 // bulkhead is the default of upstream.max_in_flight, and a probe.
@@ -190,18 +197,20 @@ func (s *stage) cutOff() (n int64) {
 
 // bury keeps what only the process knows.
 func (p *pod) bury(ctx context.Context) {
-	if m, err := p.sidecar.Metrics(ctx); err == nil {
+	if m, err := p.current().Metrics(ctx); err == nil {
 		p.past = p.past.Add(m.Events())
 	}
 }
 
 // revive starts the process anew with the same journal.
 func (p *pod) revive(ctx context.Context) error {
-	if err := p.sidecar.Restart(ctx); err != nil {
+	successor, err := p.current().Restart(ctx)
+	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sidecar = successor
 	p.opened += p.client.Opened()
 	p.client.Close()
 	p.client, p.away = wire.NewClient(p.sidecar.Addr(), p.fresh), false
@@ -226,7 +235,7 @@ func (s *stage) connections() (n int64) {
 // usage is what the sidecars use, added up.
 func (s *stage) usage() (sum rig.Usage) {
 	for _, p := range s.pods {
-		u := p.sidecar.Usage()
+		u := p.current().Usage()
 		sum.CPU += u.CPU
 		sum.Resident += u.Resident
 		sum.Files += u.Files

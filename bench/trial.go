@@ -177,9 +177,13 @@ func (t *trial) look(ctx context.Context) {
 		if _, ready := p.ready(); !ready {
 			continue
 		}
-		m, err := p.sidecar.Metrics(ctx)
+		sidecar := p.current()
+		m, err := sidecar.Metrics(ctx)
 		if err != nil {
 			continue
+		}
+		if err := sidecar.Live(ctx); err != nil && sidecar == p.current() && sidecar.Running() {
+			state.Dead = err.Error()
 		}
 		e := m.Events()
 		t.checker.Balance(e)
@@ -187,7 +191,6 @@ func (t *trial) look(ctx context.Context) {
 		state.RedisBreaker = max(state.RedisBreaker, m[`vitrine_breaker_state{name="redis"}`])
 		state.Away += int64(m["vitrine_journal_away"])
 		state.Certificates += int64(m["vitrine_upstream_certificates_refused_total"])
-		state.Dead = state.Dead || !p.sidecar.Live(ctx)
 		state.Breaker = max(state.Breaker, m[`vitrine_breaker_state{name="recommendation"}`])
 		state.Pending += e.Pending
 		state.Accepted += e.Accepted
@@ -220,7 +223,7 @@ func (t *trial) counts(ctx context.Context) (sum rig.Events) {
 		past := p.past
 		past.Pending = 0 // its successor has them
 		sum = sum.Add(past)
-		if m, err := p.sidecar.Metrics(ctx); err == nil {
+		if m, err := p.current().Metrics(ctx); err == nil {
 			sum = sum.Add(m.Events())
 		}
 	}

@@ -36,7 +36,8 @@ type Settlement struct {
 	Accepted   int64 `json:"accepted"`   // answered with an event id
 	Unanswered int64 `json:"unanswered"` // requests without an answer: accepted or not
 	Arrived    int64 `json:"arrived"`    // at the API
-	Lost       int64 `json:"lost"`       // accepted, never arrived
+	Missing    int64 `json:"missing"`    // accepted, not arrived
+	Lost       int64 `json:"lost"`       // of these, those the sidecar does not tell of: as pending, expired, dropped, parked
 	Repeated   int64 `json:"repeated"`   // arrived more often than asked
 	Invented   int64 `json:"invented"`   // arrived, never asked
 }
@@ -54,7 +55,7 @@ func (c *Checker) Settle(counts rig.Events, inFlight int64) Settlement {
 		s.Accepted += int64(t.accepted)
 		s.Unanswered += int64(t.maybe)
 		s.Arrived += int64(t.arrived)
-		s.Lost += int64(max(0, t.accepted-t.arrived))
+		s.Missing += int64(max(0, t.accepted-t.arrived))
 		extra := int64(max(0, t.arrived-t.accepted-t.maybe))
 		if t.accepted+t.maybe == 0 {
 			s.Invented += extra
@@ -62,10 +63,10 @@ func (c *Checker) Settle(counts rig.Events, inFlight int64) Settlement {
 			s.Repeated += extra
 		}
 	}
-	told := counts.Expired + counts.Dropped + counts.Deduplicated
-	if s.Lost > told+counts.Pending+counts.Parked {
-		c.found.add(Lost, s.Lost-told, "%d events were accepted and never arrived; the sidecar tells of %d expired, %d dropped, %d pending",
-			s.Lost, counts.Expired, counts.Dropped, counts.Pending)
+	s.Lost = max(0, s.Missing-counts.Expired-counts.Dropped-counts.Deduplicated-counts.Pending-counts.Parked)
+	if s.Lost > 0 {
+		c.found.add(Lost, s.Lost, "%d events were accepted and never arrived; the sidecar tells of %d expired, %d dropped, %d parked, %d pending",
+			s.Missing, counts.Expired, counts.Dropped, counts.Parked, counts.Pending)
 	}
 	if s.Invented > 0 {
 		c.found.add(Invented, s.Invented, "%d events arrived that nobody asked", s.Invented)

@@ -86,7 +86,7 @@ type State struct {
 	RedisBreaker float64 `json:"redis_breaker"` // as Breaker
 	Away         int64   `json:"away"`          // sidecars that keep new events in memory for want of a disk
 	Certificates int64   `json:"certificates"`  // of the API refused
-	Dead         bool    `json:"dead"`          // /livez did not answer 200
+	Dead         string  `json:"dead"`          // why /livez did not answer 200
 }
 
 // Span is a stretch during which a fault held.

@@ -175,8 +175,15 @@ func (s *Sidecar) Stop() error {
 	return nil
 }
 
-// Restart starts it again with the same journal; its addresses change.
-func (s *Sidecar) Restart(ctx context.Context) error { return s.start(ctx) }
+// Restart starts a sidecar in the place of this one, which has ended, with the same
+// journal and other addresses. Only the new one is closed.
+func (s *Sidecar) Restart(ctx context.Context) (*Sidecar, error) {
+	successor := &Sidecar{opts: s.opts, dir: s.dir, http: s.http}
+	if err := successor.start(ctx); err != nil {
+		return nil, err
+	}
+	return successor, nil
+}
 
 // Close stops it if it runs, and removes its folder.
 func (s *Sidecar) Close() error {
@@ -187,10 +194,13 @@ func (s *Sidecar) Close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// Live reports whether /livez answers 200.
-func (s *Sidecar) Live(ctx context.Context) bool {
-	status, _, err := s.get(ctx, "/livez")
-	return err == nil && status == http.StatusOK
+// Live returns nil if /livez answers 200, else why not.
+func (s *Sidecar) Live(ctx context.Context) error {
+	status, body, err := s.get(ctx, "/livez")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("/livez: %d %.200s", status, body)
+	}
+	return err
 }
 
 func (s *Sidecar) get(ctx context.Context, path string) (int, []byte, error) {
