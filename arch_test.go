@@ -25,13 +25,14 @@ func mayImport() map[string]string {
 		"internal/journal":   "",
 		"breaker":            "",
 		"internal/logs":      "",
+		"internal/secret":    "",
 		"internal/redistest": "",
 
 		// One dependency each: Redis, the API, the shop's platform, its feed.
 		"internal/redis":     "breaker internal/reco",
 		"internal/fashionai": "breaker internal/reco",
-		"fallback/platform":  "breaker internal/reco",
-		"fallback/catalog":   "internal/reco",
+		"fallback/platform":  "breaker internal/reco internal/secret",
+		"fallback/catalog":   "internal/reco internal/secret",
 
 		// Policy.
 		"cache":             "internal/redis internal/reco",
@@ -48,7 +49,7 @@ func mayImport() map[string]string {
 		"internal/config": "internal/reco",
 		"cmd/vitrine": "breaker cache fallback fallback/catalog fallback/platform internal/config internal/delivery " +
 			"internal/fashionai internal/journal internal/logs internal/ops internal/profile internal/proxy internal/reco " +
-			"internal/redis bench/fakeapi bench/fakeshop bench/shopdata",
+			"internal/redis internal/secret bench/fakeapi bench/fakeshop bench/shopdata",
 
 		// The measuring tool may look at everything but the program, which it runs.
 		"bench":     "bench/... breaker cache fallback/... internal/...",

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 
 	"vitrine/fallback"
 	"vitrine/fallback/catalog"
@@ -15,29 +12,8 @@ import (
 	"vitrine/internal/config"
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
+	"vitrine/internal/secret"
 )
-
-// maxSecretFile bounds a file that holds one secret, in bytes.
-const maxSecretFile = 64 << 10
-
-// readSecret reads a file that holds one secret, without the newline an editor leaves.
-func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the path
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	switch content = bytes.TrimSpace(content); {
-	case err != nil:
-		return nil, err //nolint:wrapcheck // it names the path
-	case len(content) == 0:
-		return nil, fmt.Errorf("%s is empty", path)
-	case len(content) > maxSecretFile:
-		return nil, fmt.Errorf("%s is larger than 64 KiB", path)
-	}
-	return content, nil
-}
 
 func (s *sidecar) makeRedis() (err error) {
 	if s.conf.Redis.URL == "" {
@@ -60,9 +36,9 @@ func (s *sidecar) makeHashKey() (err error) {
 		s.hashKey, err = redis.DeriveHashKey(s.token.Secret())
 		return err //nolint:wrapcheck // it says what it derives
 	}
-	text, err := readSecret(s.conf.Redis.HashKeyFile)
+	text, err := secret.Read(s.conf.Redis.HashKeyFile)
 	if err == nil {
-		s.hashKey, err = redis.ParseHashKey(string(text))
+		s.hashKey, err = redis.ParseHashKey(text)
 	}
 	if err != nil {
 		return fmt.Errorf("redis.hash_key_file: %w", err)

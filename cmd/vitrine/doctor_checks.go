@@ -26,6 +26,7 @@ import (
 	"vitrine/internal/config"
 	"vitrine/internal/profile"
 	"vitrine/internal/redis"
+	"vitrine/internal/secret"
 )
 
 // checkToken reads the API's token.
@@ -132,11 +133,11 @@ func checkHashKey(_ context.Context, c config.Config) (string, error) {
 	if path == "" {
 		return "", skipped("redis.hash_key_file is not set: derived from the token")
 	}
-	text, err := readSecret(path)
+	text, err := secret.Read(path)
 	if err != nil {
 		return "", err
 	}
-	if _, err := redis.ParseHashKey(string(text)); err != nil {
+	if _, err := redis.ParseHashKey(text); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return describeSecret(path)
@@ -283,7 +284,7 @@ func checkAppToken(_ context.Context, c config.Config) (string, error) {
 	if path == "" {
 		return "", skipped("security.app_token_file is not set: no token is asked of the shop's app")
 	}
-	if _, err := readSecret(path); err != nil {
+	if _, err := secret.Read(path); err != nil {
 		return "", err
 	}
 	return describeSecret(path)

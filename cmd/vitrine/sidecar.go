@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/proxy"
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
+	"vitrine/internal/secret"
 )
 
 // sidecar is every part of the program and what each is given. newSidecar makes them
@@ -290,9 +291,11 @@ func (s *sidecar) makeProxy() (err error) {
 		o.Profile = s.profiles.Answer
 	}
 	if sec.AppTokenFile != "" {
-		if o.Security.AppToken, err = readSecret(sec.AppTokenFile); err != nil {
+		token, err := secret.Read(sec.AppTokenFile)
+		if err != nil {
 			return fmt.Errorf("security.app_token_file: %w", err)
 		}
+		o.Security.AppToken = []byte(token)
 	}
 	s.proxy, err = proxy.New(o)
 	return err //nolint:wrapcheck // it names the part

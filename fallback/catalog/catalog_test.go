@@ -391,7 +391,9 @@ func TestURL(t *testing.T) {
 	defer server.Close()
 	o := catalog.Defaults()
 	o.URL = server.URL + "/feed"
-	o.Headers = map[string]string{"X-Key": "secret"}
+	key := filepath.Join(t.TempDir(), "key")
+	write(t, key, "secret\n")
+	o.Headers = map[string]string{"X-Key": "file:" + key}
 	c := newCatalog(t, o, nil)
 	for i, step := range []struct {
 		edition     string

@@ -21,7 +21,7 @@ type Options struct {
 	URL string
 
 	// Headers are sent with every request for the URL, and to no other host. They may
-	// hold secrets.
+	// hold secrets; a value "file:/path" is read from that file each time.
 	Headers map[string]string
 
 	// Format is auto, rss, tsv, csv or ndjson. auto looks at the first bytes.

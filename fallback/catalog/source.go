@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"vitrine/internal/secret"
 )
 
 // source is where the feed comes from.
@@ -94,7 +96,11 @@ func (u *urlSource) open(ctx context.Context, had edition) (io.ReadCloser, editi
 	if err != nil {
 		return nil, edition{}, err
 	}
-	for name, value := range u.headers {
+	for name, configured := range u.headers {
+		value, err := secret.Resolve(configured)
+		if err != nil {
+			return nil, edition{}, fmt.Errorf("header %s: %w", name, err)
+		}
 		req.Header.Set(name, value)
 	}
 	if had.etag != "" {

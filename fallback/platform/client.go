@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"vitrine/internal/secret"
 )
 
 // Client asks one platform. It is safe for concurrent use.
@@ -154,7 +156,7 @@ func (c *Client) secretVars() (map[string]value, error) {
 	vars := make(map[string]value, len(c.vars))
 	for name, v := range c.vars {
 		if !v.address {
-			text, err := secret(v.text)
+			text, err := secret.Resolve(v.text)
 			if err != nil {
 				return nil, err
 			}
@@ -231,7 +233,7 @@ func (c *Client) request(ctx context.Context, r Recipe, s scope, seen Validators
 	}
 	for _, headers := range []map[string]string{c.preset.Headers, c.opt.Headers} {
 		for name, configured := range headers {
-			text, err := secret(configured)
+			text, err := secret.Resolve(configured)
 			if err != nil {
 				return nil, err
 			}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -135,28 +134,4 @@ func (o Options) values(p Preset) map[string]value {
 		s.vars[v.Name] = value{text: text, address: v.Address}
 	}
 	return s.vars
-}
-
-const filePrefix = "file:"
-
-// maxSecret bounds a secret's file, in bytes.
-const maxSecret = 16 << 10
-
-// secret returns what a configured value stands for: the content of the file it
-// names, less the white space around it, or itself. The file is read every time,
-// so that a rotated secret is used from the next request on.
-func secret(configured string) (string, error) {
-	name, isFile := strings.CutPrefix(configured, filePrefix)
-	if !isFile {
-		return configured, nil
-	}
-	text, err := os.ReadFile(name) //nolint:gosec // the operator names it
-	if err != nil {
-		return "", fmt.Errorf("reading a secret: %w", err)
-	}
-	trimmed := strings.TrimSpace(string(text))
-	if len(trimmed) > maxSecret || strings.ContainsFunc(trimmed, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", fmt.Errorf("reading a secret: %s does not hold one line of text", name)
-	}
-	return trimmed, nil
 }
