@@ -115,6 +115,11 @@ deploy-test: ## what is deployed: manifests as strictly as an API server, alerts
 	$(GO) test -count=1 ./deploy
 	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -shuffle=on ./...
 
+.PHONY: page-test
+page-test: ## the status page in Chromium; needs Node.js 20, npm and chromium
+	@.ci/ensure chromium
+	cd deploy/test/page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && CHROMIUM="$$(command -v chromium)" npm test --silent
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf dist bin
