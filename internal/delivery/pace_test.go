@@ -73,7 +73,7 @@ func TestPacerSaysHowLongToWait(t *testing.T) {
 			if again, _, _ := p.may(now); !send && !again {
 				t.Fatalf("got no send after the %v it said", wait)
 			}
-			if again, replaying, _ := p.may(now); send && !(again && replaying) {
+			if again, replaying, _ := p.may(now); send && (!again || !replaying) {
 				t.Fatalf("got no replay after the %v it said", wait)
 			}
 			continue

@@ -194,6 +194,7 @@ func checkSurvivors(t *testing.T, got []kept, settled, appended int) {
 
 // appendForEver keeps the last five records pending, numbered from 1.
 func appendForEver(t *testing.T, dir string) {
+	t.Helper()
 	j := open(t, small(dir))
 	running(t, j)
 	var open []journal.Position
