@@ -168,8 +168,11 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 	if first := d.recent[e]; first != nil && first.id == id {
 		first.seq = seq
 	}
+	idle := away || d.q.underWay() < d.q.slots // else who ends a call looks for more
 	d.mu.Unlock()
-	d.work.Signal()
+	if idle {
+		d.work.Signal()
+	}
 
 	*buffer = body
 	d.buffers.Put(buffer)
