@@ -113,16 +113,19 @@ func (l *loans) forget(slot uint32) {
 	delete(l.slots, slot)
 }
 
-// has reports whether the entry is on loan, and whether another entry with the same
-// event is, or was until a while ago.
-func (l *loans) has(stream int, entry string, id [16]byte) (same, twin bool) {
+// has reports whether the entry is on loan, and returns the loan of the same event
+// under another entry, if that is not settled.
+func (l *loans) has(stream int, entry string, id [16]byte) (same bool, twin *loan) {
 	for _, n := range l.slots {
-		if n.stream == stream && n.entry == entry {
-			return true, false
+		switch {
+		case n.stream != stream:
+		case n.entry == entry:
+			return true, nil
+		case n.record.ID == id && n.state != settled:
+			twin = n
 		}
-		twin = twin || n.record.ID == id && !n.letter
 	}
-	return false, twin || l.done.known[id]
+	return false, twin
 }
 
 // recentIDs remembers the last events settled for parked streams: an entry whose
@@ -163,8 +166,18 @@ func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong erro
 	case wrong != nil:
 		n.letter = true
 		d.stats.Dropped[DeadLetter]++
-	case twin:
+	case d.loans.done.known[r.ID]:
 		d.stats.Deduplicated++
+	case twin != nil:
+		// Redis surely has the later one, just read or appended since. It stays on loan;
+		// the event is not done with by removing the other.
+		if laterEntry(entry, twin.entry) {
+			n.entry, twin.entry = twin.entry, n.entry
+		}
+		n.state = settled
+		d.stats.Accepted++
+		d.stats.Deduplicated++
+		return true
 	case age > d.opt.MaxAge:
 		d.stats.Expired++
 	default:

@@ -186,7 +186,7 @@ func (p *Parking) giveBack(ctx context.Context) {
 		t := p.held[stream]
 		switch {
 		case t == nil:
-		case t.recalled && count[scheduled] == 0,
+		case t.recalled && count[scheduled]+count[settled] == 0, // the next holder must not find what is settled
 			t.emptied && count == [settled + 1]int{}:
 			p.release(ctx, stream)
 		case time.Since(t.renewed) >= renewEvery:
