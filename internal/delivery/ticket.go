@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"time"
 
 	"vitrine/breaker"
@@ -61,7 +62,7 @@ func answered(e reco.Event, r Result, by uint64) *wait {
 // has passed. The event's delivery goes on in any case.
 func (t *Ticket) Wait(deadline time.Time) Result {
 	if t.wait == nil {
-		return Result{Reason: t.refused}
+		return Result{Reason: cmp.Or(t.refused, reco.Unreachable)} // without an event there is nothing to come
 	}
 	select { // an answer that is there is taken, however late it is
 	case <-t.wait.done:

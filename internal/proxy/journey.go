@@ -53,6 +53,7 @@ func (p *Proxy) accept(v *visit) {
 	if v.req.Bot {
 		return
 	}
+	defer p.recovered(nil)
 	v.held = p.opt.Rankings.Peek(v.req.Event) // memory only: no wait, no allocation
 	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(&v.req)
 	v.ticket = p.opt.Delivery.Accept(v.req.Event, wanted) // journalled when this returns
@@ -60,13 +61,13 @@ func (p *Proxy) accept(v *visit) {
 
 // answer finds the best list for an accepted request before the deadline.
 func (p *Proxy) answer(v *visit, deadline time.Time) {
-	defer p.recovered(v)
+	defer p.recovered(func() { v.answer = leftover(&v.req) })
 	v.answer = p.opt.Ladder.Answer(&v.req, v.held, &v.ticket, deadline)
 }
 
 // Budget is the longest this request's shopper waits.
 func (p *Proxy) Budget(req *reco.Request) time.Duration {
-	configured := p.opt.Budgets[req.Type]
+	configured := p.budgets.Load().events[req.Type]
 	if req.Budget == 0 {
 		return configured
 	}
@@ -76,15 +77,24 @@ func (p *Proxy) Budget(req *reco.Request) time.Duration {
 // mostBudget is how many times the configured budget a request may ask for.
 const mostBudget = 5
 
-// recovered answers from what there is if the ladder has panicked.
-func (p *Proxy) recovered(v *visit) {
+// recovered, deferred, keeps a panic on the way from costing the shopper the list:
+// instead says what to do in place of what panicked.
+func (p *Proxy) recovered(instead func()) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	p.panicked(cause)
-	v.answer = reco.Answer{Reason: reco.Unreachable}
-	if own := reco.NewRanking(v.req.Native); !own.Empty() {
-		v.answer.Ranking, v.answer.Source = own, reco.FromNative
+	if instead != nil {
+		instead()
 	}
+}
+
+// leftover answers from the request alone.
+func leftover(req *reco.Request) reco.Answer {
+	a := reco.Answer{Reason: reco.Unreachable}
+	if own := reco.NewRanking(req.Native); !own.Empty() {
+		a.Ranking, a.Source = own, reco.FromNative
+	}
+	return a
 }

@@ -274,9 +274,11 @@ func TestAPanicStillAnswers(t *testing.T) {
 			t.Errorf("got %q posted, want both events: they were accepted", got)
 		}
 		r.rankings.peek = func(reco.Event) cache.Found { panic("another bug") }
-		r.ask(first).problem(t, 500)
-		if got := r.Stats().Panics; got != 3 {
-			t.Errorf("got %d panics counted, want 3", got)
+		if got := r.ask(native); got.status != 200 || got.source() != "native unreachable" {
+			t.Errorf("got %d %s without an event, want the request's own list", got.status, got.source())
+		}
+		if got := r.Stats().Panics; got != 4 {
+			t.Errorf("got %d panics counted, want 4: one for each of the first two requests, two for the last", got)
 		}
 	})
 }
