@@ -23,8 +23,8 @@ type SegmentReport struct {
 	Oldest  time.Time // of Records, by Record.Time; zero if there are none
 	Newest  time.Time
 	Waiting time.Time // the oldest of those pending; zero if there are none
-	Torn    bool // an unfinished record follows; the next Open cuts it off
-	Damaged bool // what follows, or the whole file, is unreadable; it is or will be set aside
+	Torn    bool      // an unfinished record follows; the next Open cuts it off
+	Damaged bool      // what follows, or the whole file, is unreadable; it is or will be set aside
 }
 
 // Inspect reads the folder dir and changes nothing. It takes no lock: beside a live journal each
