@@ -58,8 +58,10 @@ func TestDress(t *testing.T) {
 		},
 		{"complete without a native list", fallback.Job{Request: page(reco.Options{Complete: true}), Head: api("a b")}, "a b", fallback.Dressed{Source: reco.FromAPI}},
 		{
-			"topped up", fallback.Job{Request: page(reco.Options{}), Head: api("a out"), MinItems: 4, Next: rungs(stale("a b"), native("c d e"), native("never"))},
-			"a b c d e", fallback.Dressed{Source: reco.FromAPI, ToppedUp: true},
+			"topped up",
+			fallback.Job{Request: page(reco.Options{}), Head: api("a out"), MinItems: 4, Next: rungs(stale("a b"), native("c d e"), native("never"))},
+			"a b c d e",
+			fallback.Dressed{Source: reco.FromAPI, ToppedUp: true},
 		},
 		{
 			"long enough after completion", fallback.Job{
@@ -68,28 +70,40 @@ func TestDress(t *testing.T) {
 			}, "a b", fallback.Dressed{Source: reco.FromAPI},
 		},
 		{
-			"judged before the limit", fallback.Job{Request: page(reco.Options{Limit: 2}), Head: api("a b c"), MinItems: 9, Next: rungs(stale("never"))},
-			"a b", fallback.Dressed{Source: reco.FromAPI},
+			"judged before the limit",
+			fallback.Job{Request: page(reco.Options{Limit: 2}), Head: api("a b c"), MinItems: 9, Next: rungs(stale("never"))},
+			"a b",
+			fallback.Dressed{Source: reco.FromAPI},
 		},
 		{
-			"nothing left", fallback.Job{Request: page(reco.Options{}), Head: api("out"), Next: rungs(stale("out"), native("a b"), native("never"))},
-			"a b", fallback.Dressed{Source: reco.FromNative, OutOfStock: true},
+			"nothing left",
+			fallback.Job{Request: page(reco.Options{}), Head: api("out"), Next: rungs(stale("out"), native("a b"), native("never"))},
+			"a b",
+			fallback.Dressed{Source: reco.FromNative, OutOfStock: true},
 		},
 		{
-			"nothing left at all", fallback.Job{Request: page(reco.Options{}), Head: api("out"), Next: rungs()},
-			"", fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
+			"nothing left at all",
+			fallback.Job{Request: page(reco.Options{}), Head: api("out"), Next: rungs()},
+			"",
+			fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
 		},
 		{
-			"a native list of which nothing is left", fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out"))},
-			"", fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
+			"a native list of which nothing is left",
+			fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out"))},
+			"",
+			fallback.Dressed{Source: reco.FromNone, OutOfStock: true},
 		},
 		{
-			"no list but a native one", fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out a"))},
-			"a", fallback.Dressed{Source: reco.FromNative},
+			"no list but a native one",
+			fallback.Job{Request: page(reco.Options{}), Head: fallback.Course{}, Next: rungs(native("out a"))},
+			"a",
+			fallback.Dressed{Source: reco.FromNative},
 		},
 		{
-			"nothing left, but for another reason", fallback.Job{Request: page(reco.Options{Exclude: []string{"a"}}), Head: api("a"), Next: rungs()},
-			"", fallback.Dressed{Source: reco.FromNone},
+			"nothing left, but for another reason",
+			fallback.Job{Request: page(reco.Options{Exclude: []string{"a"}}), Head: api("a"), Next: rungs()},
+			"",
+			fallback.Dressed{Source: reco.FromNone},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -134,9 +134,16 @@ func malformedBodies() []refusal {
 func foreignRequests() []refusal {
 	var all []refusal
 	for _, headers := range [][]string{
-		{"Origin: https://shop.example"}, {"origin: null"}, {"Origin: http://localhost"}, {"ORIGIN:x"},
-		{"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-origin"}, {"sec-fetch-site: same-site"},
-		{"X-Forwarded-For: 127.0.0.1"}, {"x-forwarded-for: 10.0.0.1, 127.0.0.1"}, {"Forwarded: for=127.0.0.1"},
+		{"Origin: https://shop.example"},
+		{"origin: null"},
+		{"Origin: http://localhost"},
+		{"ORIGIN:x"},
+		{"Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: same-origin"},
+		{"sec-fetch-site: same-site"},
+		{"X-Forwarded-For: 127.0.0.1"},
+		{"x-forwarded-for: 10.0.0.1, 127.0.0.1"},
+		{"Forwarded: for=127.0.0.1"},
 		{"Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"},
 		{"X-Forwarded-For:", "X-Forwarded-For: 10.0.0.1"},
 	} {

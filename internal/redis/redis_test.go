@@ -116,7 +116,8 @@ func TestBatchesOfOneKeyKeepTheirOrder(t *testing.T) {
 	const n = 500
 	got := make(chan int64, n)
 	for range n {
-		err := c.Pipe(redis.Batch{Op: redis.OpCount, Key: "k", Commands: []redis.Command{command("incr", "k")},
+		err := c.Pipe(redis.Batch{
+			Op: redis.OpCount, Key: "k", Commands: []redis.Command{command("incr", "k")},
 			Done: func(replies []any, err error) {
 				if err != nil {
 					t.Error(err)
@@ -125,7 +126,8 @@ func TestBatchesOfOneKeyKeepTheirOrder(t *testing.T) {
 				}
 				n, _ := replies[0].(int64)
 				got <- n
-			}})
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
