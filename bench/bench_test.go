@@ -45,10 +45,23 @@ func golden(t *testing.T, name string, args ...string) {
 
 func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"nothing"}, {"run", "-scenario", "monday"}, {"run", "-rate", "0"}, {"run", "extra"}, {"run", "-bots", "2"},
-		{"run", "-slo", "p98<=1s"}, {"run", "-set", "HOME=x"}, {"run", "-pods", "2", "-redis", "embedded"},
-		{"replay"}, {"replay", "no-such-file"}, {"compare", "one"}, {"ab", "-work", "play"}, {"chaos", "-suite", "99"},
-		{"find", "-slo", ""}, {"fakeapi", "-script", "no-such-file"}, {"hit", "-pods", "0"},
+		{},
+		{"nothing"},
+		{"run", "-scenario", "monday"},
+		{"run", "-rate", "0"},
+		{"run", "extra"},
+		{"run", "-bots", "2"},
+		{"run", "-slo", "p98<=1s"},
+		{"run", "-set", "HOME=x"},
+		{"run", "-pods", "2", "-redis", "embedded"},
+		{"replay"},
+		{"replay", "no-such-file"},
+		{"compare", "one"},
+		{"ab", "-work", "play"},
+		{"chaos", "-suite", "99"},
+		{"find", "-slo", ""},
+		{"fakeapi", "-script", "no-such-file"},
+		{"hit", "-pods", "0"},
 	} {
 		var stderr bytes.Buffer
 		if got := run(t.Context(), args, io.Discard, &stderr); got != exitUsage || stderr.Len() == 0 {

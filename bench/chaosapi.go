@@ -21,7 +21,8 @@ func loose(f ...fakeapi.Fault) func(context.Context, *battle) error {
 // apiFaults are an API that is slow or away.
 func apiFaults() []fault {
 	return []fault{
-		{number: 1, name: "API ten times slower", ci: true,
+		{
+			number: 1, name: "API ten times slower", ci: true,
 			start: loose(fakeapi.Fault{Latency: &fakeapi.Latency{P50: 1800 * time.Millisecond, P99: 4500 * time.Millisecond}}),
 			judge: func(r *outcome) {
 				r.within(r.ttd >= 0 && r.ttd <= 2*time.Second, "TTD %s, allowed 2 s", brief(r.ttd))
@@ -34,15 +35,19 @@ func apiFaults() []fault {
 				}
 				probes := float64(len(r.arrivals(half, r.to))) / (r.to - half).Seconds()
 				r.must(!open || probes <= 5, "%.1f calls a second in the second half, breaker open throughout: %v, allowed 5 when open", probes, open)
-			}},
-		{number: 2, name: "5 % of calls slow",
+			},
+		},
+		{
+			number: 2, name: "5 % of calls slow",
 			start: loose(fakeapi.Fault{Share: 0.05, Delay: time.Second}),
 			judge: func(r *outcome) {
 				r.must(r.transitions(0, r.to) == 0, "breaker transitions %d, want 0", r.transitions(0, r.to))
 				fallback := 1 - r.in.share(fresh)
 				r.must(fallback <= 0.06+0.02, "fallback %.1f %%, allowed 6 %% and 2 of chance", 100*fallback)
-			}},
-		{number: 3, name: "API refuses connections", ci: true,
+			},
+		},
+		{
+			number: 3, name: "API refuses connections", ci: true,
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse}),
 			judge: func(r *outcome) {
 				r.within(r.ttd >= 0 && r.ttd <= time.Second, "TTD %s, allowed 1 s", brief(r.ttd))
@@ -50,45 +55,59 @@ func apiFaults() []fault {
 				r.within(late.took.Rough(0.99) <= 2*time.Millisecond, "fallback p99 %v, allowed 2 ms", late.p99())
 				r.within(r.ttr >= 0 && r.ttr <= 10*time.Second, "TTR %s, allowed open time and 5 s", brief(r.ttr))
 				r.must(r.in.classes["api"] == 0 || r.in.share(fresh) < 0.5, "answers during do not come from the API")
-			}},
-		{number: 5, name: "API accepts and never answers", ci: true,
+			},
+		},
+		{
+			number: 5, name: "API accepts and never answers", ci: true,
 			start: loose(fakeapi.Fault{Answer: fakeapi.Hang}),
 			judge: func(r *outcome) {
 				r.must(cutWithin(r, fakeapi.Hung, 2500*time.Millisecond), "every call cut by upstream.timeout, 2 s")
 				r.must(r.stats.OpenConnections <= 72, "connections to the API at the end %d", r.stats.OpenConnections)
-			}},
-		{number: 6, name: "stale keep-alive: the API closes idle and used connections",
+			},
+		},
+		{
+			number: 6, name: "stale keep-alive: the API closes idle and used connections",
 			set:   func(o *options) { o.rate = 10 },
 			start: loose(fakeapi.Fault{IdleClose: 300 * time.Millisecond, CloseAfter: 5}),
 			judge: func(r *outcome) {
 				r.must(r.transitions(0, r.to) == 0, "breaker transitions %d, want 0", r.transitions(0, r.to))
 				r.must(r.run.Ledger.Repeated == 0, "events delivered twice %d, want 0", r.run.Ledger.Repeated)
-			}},
-		{number: 8, name: "30 % of calls answered 503", ci: true,
+			},
+		},
+		{
+			number: 8, name: "30 % of calls answered 503", ci: true,
 			start: loose(fakeapi.Fault{Status: 503, Share: 0.3}),
 			judge: func(r *outcome) {
 				r.must(r.in.share(fresh) >= 0.6, "good answers used: %.1f %%, want at least 60", 100*r.in.share(fresh))
 				flaps := float64(r.transitions(r.from, r.to)) / 2 / ((r.to - r.from).Seconds() / 10)
 				r.must(flaps <= 1, "%.1f flaps in 10 s, allowed 1", flaps)
-			}},
-		{number: 9, name: "429 with Retry-After: 3", ci: true,
+			},
+		},
+		{
+			number: 9, name: "429 with Retry-After: 3", ci: true,
 			start: loose(fakeapi.Fault{Status: 429, RetryAfter: "3"}),
 			judge: func(r *outcome) {
 				r.must(tooEarly(r, 3*time.Second) == 0, "calls begun before they were asked to: %d", tooEarly(r, 3*time.Second))
 				r.must(r.run.Events.Dropped == 0, "events dropped %d, want 0", r.run.Events.Dropped)
-			}},
-		{number: 13, name: "only empty lists",
+			},
+		},
+		{
+			number: 13, name: "only empty lists",
 			start: loose(fakeapi.Fault{Answer: fakeapi.EmptyList}),
 			judge: func(r *outcome) {
 				r.must(r.transitions(0, r.to) == 0, "breaker transitions %d, want 0", r.transitions(0, r.to))
-			}},
-		{number: 17, name: "API up 5 s, down 5 s", during: 2 * time.Minute,
+			},
+		},
+		{
+			number: 17, name: "API up 5 s, down 5 s", during: 2 * time.Minute,
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse, Up: 5 * time.Second, Down: 5 * time.Second}),
 			judge: func(r *outcome) {
 				last := r.transitions(r.to-time.Minute, r.to)
 				r.must(last <= 2, "breaker transitions in the last minute %d, allowed 2", last)
-			}},
-		{number: 18, name: "API back after an outage: the backlog drains", during: 30 * time.Second,
+			},
+		},
+		{
+			number: 18, name: "API back after an outage: the backlog drains", during: 30 * time.Second,
 			set:   func(o *options) { o.settle = 3 * time.Minute },
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse}),
 			judge: func(r *outcome) {
@@ -96,7 +115,8 @@ func apiFaults() []fault {
 				rate := float64(len(r.arrivals(r.to+time.Second, r.to+11*time.Second))) / 10
 				r.must(rate <= 1.6*float64(r.before.n)/r.phases.before.Seconds()+20, "arrivals while draining %.0f a second, allowed about 1.5 × the live rate", rate)
 				r.must(r.run.Events.Pending == 0, "events pending at the end %d", r.run.Events.Pending)
-			}},
+			},
+		},
 	}
 }
 
@@ -142,22 +162,29 @@ func answerFaults() []fault {
 		}
 	}
 	return []fault{
-		{number: 10, name: "one byte every 50 ms", start: loose(fakeapi.Fault{Answer: fakeapi.Drip}),
+		{
+			number: 10, name: "one byte every 50 ms", start: loose(fakeapi.Fault{Answer: fakeapi.Drip}),
 			judge: func(r *outcome) {
 				r.must(cutWithin(r, fakeapi.Cut, 2500*time.Millisecond), "every call cut at the deadline, 2 s")
 				noneFromAPI(r)
-			}},
+			},
+		},
 		{number: 11, name: "truncated JSON, short body", start: each(fakeapi.Truncated, fakeapi.ShortBody), judge: noneFromAPI},
-		{number: 12, name: "HTML with 200, null, {}, wrong types", ci: true,
-			start: each(fakeapi.HTML, fakeapi.Null, fakeapi.EmptyObject, fakeapi.WrongTypes), judge: noneFromAPI},
+		{
+			number: 12, name: "HTML with 200, null, {}, wrong types", ci: true,
+			start: each(fakeapi.HTML, fakeapi.Null, fakeapi.EmptyObject, fakeapi.WrongTypes), judge: noneFromAPI,
+		},
 		{number: 14, name: "10 MB list, gzip bomb", start: each(fakeapi.Huge, fakeapi.GzipBomb), judge: noneFromAPI},
-		{number: 15, name: "duplicates, the viewed item, unknown ids", ci: true,
+		{
+			number: 15, name: "duplicates, the viewed item, unknown ids", ci: true,
 			set:   func(o *options) { o.feed = true },
 			start: loose(fakeapi.Fault{Answer: fakeapi.Dirty}),
 			judge: func(r *outcome) {
 				r.must(r.in.share(fresh) > 0.9, "cleaned and used: %.1f %%", 100*r.in.share(fresh))
-			}},
-		{number: 16, name: "certificate expired, then of another host", set: func(o *options) { o.tls = true },
+			},
+		},
+		{
+			number: 16, name: "certificate expired, then of another host", set: func(o *options) { o.tls = true },
 			start: func(ctx context.Context, b *battle) error {
 				if err := b.stage.api.Set(fakeapi.Fault{Certificate: fakeapi.Expired}); err != nil {
 					return err
@@ -171,6 +198,7 @@ func answerFaults() []fault {
 				r.must(during == 0, "events sent over unverified connections %d, want 0", during)
 				states := r.states(r.from, r.to+2*time.Second)
 				r.must(len(states) > 0 && states[len(states)-1].Certificates > 0, "the metric tells of refused certificates")
-			}},
+			},
+		},
 	}
 }

@@ -34,17 +34,22 @@ func machineFaults() []fault {
 	killRedis := func(_ context.Context, b *battle) error { return b.stage.redis.Kill() }
 	startRedis := func(ctx context.Context, b *battle) error { return b.stage.redis.Start(ctx) }
 	return []fault{
-		{number: 19, name: "Redis paused", ci: true,
+		{
+			number: 19, name: "Redis paused", ci: true,
 			start: func(_ context.Context, b *battle) error { return b.stage.redis.Pause() },
 			stop:  func(_ context.Context, b *battle) error { return b.stage.redis.Resume() },
-			judge: redisBreakerOpened},
+			judge: redisBreakerOpened,
+		},
 		{number: 19, name: "Redis killed, and back empty", ci: true, start: killRedis, stop: startRedis, judge: redisBreakerOpened},
-		{number: 21, name: "Redis emptied, then its values overwritten with rubbish", ci: true, start: spoil,
+		{
+			number: 21, name: "Redis emptied, then its values overwritten with rubbish", ci: true, start: spoil,
 			stop: func(context.Context, *battle) error { return nil },
 			judge: func(r *outcome) {
 				r.must(r.notes["spoiled"] > 0, "values overwritten: %.0f", r.notes["spoiled"])
-			}},
-		{number: 22, name: "API and Redis both gone", ci: true,
+			},
+		},
+		{
+			number: 22, name: "API and Redis both gone", ci: true,
 			start: func(ctx context.Context, b *battle) error {
 				return errors.Join(killRedis(ctx, b), b.stage.api.Set(fakeapi.Fault{Answer: fakeapi.Refuse}))
 			},
@@ -52,8 +57,10 @@ func machineFaults() []fault {
 			judge: func(r *outcome) {
 				late := r.stretch(r.from+time.Second, r.to-budget)
 				r.must(late.classes["api"] == 0, "answers from the API %d, want 0", late.classes["api"])
-			}},
-		{number: 23, name: "kill -9 at 200 events/s", ci: true, during: 2 * time.Second,
+			},
+		},
+		{
+			number: 23, name: "kill -9 at 200 events/s", ci: true, during: 2 * time.Second,
 			set: func(o *options) { o.rate = 200 },
 			start: func(ctx context.Context, b *battle) error {
 				b.pod().kill(ctx)
@@ -64,15 +71,19 @@ func machineFaults() []fault {
 			judge: func(r *outcome) {
 				l := r.run.Ledger
 				r.must(float64(l.Repeated) <= 0.05*float64(l.Accepted), "events delivered twice %d of %d, allowed 5 %%", l.Repeated, l.Accepted)
-			}},
-		{number: 24, name: "SIGTERM under load", ci: true, set: func(o *options) { o.pods = 2 },
+			},
+		},
+		{
+			number: 24, name: "SIGTERM under load", ci: true, set: func(o *options) { o.pods = 2 },
 			start: func(ctx context.Context, b *battle) error { return b.pod().restart(ctx) },
 			stop:  func(context.Context, *battle) error { return nil },
 			waive: func(mark string) bool { return mark == "growth" }, // a new process starts small
 			judge: func(r *outcome) {
 				r.must(r.run.Ledger.Unanswered == 0, "requests without an answer %d, want 0", r.run.Ledger.Unanswered)
-			}},
-		{number: 27, name: "4 pods restarted with warm Redis", set: func(o *options) { o.pods = 4 }, during: 30 * time.Second,
+			},
+		},
+		{
+			number: 27, name: "4 pods restarted with warm Redis", set: func(o *options) { o.pods = 4 }, during: 30 * time.Second,
 			start: func(ctx context.Context, b *battle) error {
 				for _, p := range b.stage.pods {
 					if err := p.restart(ctx); err != nil {
@@ -89,30 +100,39 @@ func machineFaults() []fault {
 				r.must(is <= 1.1*was+0.03, "answers waited for from the API %.1f %%, before %.1f %%, allowed 1.1 × and 3 of chance", 100*is, 100*was)
 				calls := float64(r.stats.Events) / float64(max(1, r.run.Ledger.Accepted))
 				r.must(calls <= 1.1, "calls for each event × %.3f, allowed × 1.1", calls)
-			}},
-		{number: 28, name: "1 000 at once for one question", ci: true, start: stampede,
+			},
+		},
+		{
+			number: 28, name: "1 000 at once for one question", ci: true, start: stampede,
 			stop:  func(context.Context, *battle) error { return nil },
 			waive: func(mark string) bool { return mark == "growth" }, // a thousand connections are its point
 			judge: func(r *outcome) {
 				r.within(r.notes["ranked"] == stampeders, "answered with the first ranking %.0f of %d", r.notes["ranked"], stampeders)
-			}},
-		{number: 31, name: "20 % of clients hang up", ci: true,
+			},
+		},
+		{
+			number: 31, name: "20 % of clients hang up", ci: true,
 			start: func(_ context.Context, b *battle) error { b.trial.setHangUp(0.2); return nil },
 			stop:  func(_ context.Context, b *battle) error { b.trial.setHangUp(0); return nil },
 			judge: func(r *outcome) {
 				l := r.run.Ledger
 				r.must(l.Arrived >= l.Accepted, "events arrived %d, of %d answered and %d hung up", l.Arrived, l.Accepted, l.Unanswered)
-			}},
-		{number: 32, name: "log-in, log-out, another user in one session", ci: true, plan: loginPlan,
-			start: loose(fakeapi.Fault{Latency: &fakeapi.Latency{P50: 60 * time.Millisecond, P99: time.Second}})},
-		{number: 33, name: "slow headers, header bombs, smuggling, 2 000 idle connections", ci: true, start: besiege,
+			},
+		},
+		{
+			number: 32, name: "log-in, log-out, another user in one session", ci: true, plan: loginPlan,
+			start: loose(fakeapi.Fault{Latency: &fakeapi.Latency{P50: 60 * time.Millisecond, P99: time.Second}}),
+		},
+		{
+			number: 33, name: "slow headers, header bombs, smuggling, 2 000 idle connections", ci: true, start: besiege,
 			stop:  func(context.Context, *battle) error { return nil },
 			waive: func(mark string) bool { return mark == "growth" },
 			judge: func(r *outcome) {
 				r.must(r.notes["bomb"] == 431, "64 KB of headers: %.0f, want 431", r.notes["bomb"])
 				r.must(r.notes["smuggled"] == 400, "Content-Length with Transfer-Encoding: %.0f, want 400", r.notes["smuggled"])
 				r.must(r.notes["pipelined"] == 2, "pipelined requests answered: %.0f of 2", r.notes["pipelined"])
-			}},
+			},
+		},
 	}
 }
 

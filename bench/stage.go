@@ -151,6 +151,16 @@ func (s *stage) route(session string) *wire.Client {
 	return client
 }
 
+// ended returns an error with the last of its log if a sidecar has ended by itself.
+func (s *stage) ended() error {
+	for _, p := range s.pods {
+		if sidecar := p.current(); !sidecar.Running() {
+			return fmt.Errorf("the sidecar has ended by itself:\n%s", sidecar.Log())
+		}
+	}
+	return nil
+}
+
 // current is the pod's process now.
 func (p *pod) current() *rig.Sidecar {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -101,7 +102,7 @@ func (t *trial) offer(ctx context.Context, p plan, beside func(context.Context) 
 	run.Violations = t.checker.Findings()
 	run.Fill(t.rec.Recording())
 	run.Timeline.States = t.states
-	return failure
+	return errors.Join(failure, t.stage.ended())
 }
 
 func (t *trial) setHangUp(share float64) { t.hangUp.Store(math.Float64bits(share)) }
