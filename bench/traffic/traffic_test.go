@@ -91,8 +91,10 @@ func TestTraceRoundTrip(t *testing.T) {
 }
 
 func TestTraceRefusesNonsense(t *testing.T) {
-	for _, text := range []string{"{", `{"at":1}`, `{"at":-1,"sessionId":"s","eventType":"e"}`,
-		`{"at":2,"sessionId":"s","eventType":"e"}` + "\n" + `{"at":1,"sessionId":"s","eventType":"e"}`} {
+	for _, text := range []string{
+		"{", `{"at":1}`, `{"at":-1,"sessionId":"s","eventType":"e"}`,
+		`{"at":2,"sessionId":"s","eventType":"e"}` + "\n" + `{"at":1,"sessionId":"s","eventType":"e"}`,
+	} {
 		if got, err := traffic.ReadTrace(bytes.NewReader([]byte(text))); err == nil {
 			t.Errorf("got %v for %s, want an error", got, text)
 		}
