@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vitrine/fallback/catalog"
@@ -126,18 +127,22 @@ func (o RuleOptions) Validate() error {
 // Rules decide which products a list may hold. They are a function of the list,
 // the catalogue and the time alone. The nil Rules keep everything.
 type Rules struct {
-	filters [reco.CustomShelf + 1]Filter // by event type
+	filters atomic.Pointer[[reco.CustomShelf + 1]Filter] // by event type
 	catalog *catalog.Catalog
 }
 
 // NewRules makes rules of options that are valid, over what the catalogue knows.
 func NewRules(o RuleOptions, products *catalog.Catalog) *Rules {
 	r := &Rules{catalog: products}
-	r.filters[reco.ProductView] = o.Product
-	r.filters[reco.CategoryView] = o.Category
-	r.filters[reco.ShopTheLook] = o.Look
-	r.filters[reco.CustomShelf] = o.Shelf
+	r.Set(o)
 	return r
+}
+
+// Set makes the rules those of other options that are valid, from the next list on.
+func (r *Rules) Set(o RuleOptions) {
+	r.filters.Store(&[reco.CustomShelf + 1]Filter{
+		reco.ProductView: o.Product, reco.CategoryView: o.Category, reco.ShopTheLook: o.Look, reco.CustomShelf: o.Shelf,
+	})
 }
 
 // Active reports whether Keep could change any list at all: it cannot while
@@ -175,7 +180,7 @@ func (r *Rules) Keep(t reco.EventType, source reco.Source, at time.Time, ids []s
 	}
 	var filter Filter
 	if source == reco.FromNative {
-		filter = r.filters[t]
+		filter = r.filters.Load()[t]
 	}
 	feed := r.catalog.HasFeed()
 	left = ids[:0]

@@ -88,7 +88,8 @@ func (s *sidecar) makeCatalog() (*fallback.Rules, error) {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	s.base = append(s.base, part{"catalogue", s.catalog.Run})
-	return fallback.NewRules(rules, s.catalog), nil
+	s.rules = fallback.NewRules(rules, s.catalog)
+	return s.rules, nil
 }
 
 func ruleOptions(c config.Rules) fallback.RuleOptions {

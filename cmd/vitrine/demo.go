@@ -87,11 +87,11 @@ func newDemo(ctx context.Context, outage bool) (d *demo, err error) {
 	}
 	handler := logs.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn})) //nolint:sloglint // a DiscardHandler would have nothing noted
 	c := demoConfig(d.api.URL(), d.shop.URL())
-	d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler)
+	d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler, nil)
 	if errors.Is(err, syscall.EADDRINUSE) { // another sidecar, or another demo
 		const free = "127.0.0.1:0"
 		c.Listen, c.Probe.Listen, c.Admin.Listen = free, free, free
-		d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler)
+		d.sidecar, err = newSidecar(ctx, c, slog.New(handler), handler, nil)
 	}
 	return d, err
 }

@@ -112,14 +112,20 @@ func start(t *testing.T, url string, flags ...string) *sidecar {
 // launch runs vitrine without waiting for anything.
 func launch(t *testing.T, url string, flags ...string) *sidecar {
 	t.Helper()
+	return launchWith(t, append([]string{"--upstream.url=" + url, "--budget=10s", "--log.level=debug"}, flags...)...)
+}
+
+// launchWith runs vitrine with what any test needs, and leaves the rest to its flags or a
+// file that they name.
+func launchWith(t *testing.T, flags ...string) *sidecar {
+	t.Helper()
 	s := &sidecar{
 		t: t, outbox: filepath.Join(t.TempDir(), "outbox"), log: &transcript{}, exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience},
 	}
 	flags = append([]string{
 		"serve", "--listen=127.0.0.1:0", "--probe.listen=127.0.0.1:0", "--admin.listen=127.0.0.1:0",
-		"--upstream.url=" + url, "--upstream.token=" + fakeapi.DefaultToken, "--outbox.dir=" + s.outbox,
-		"--budget=10s", "--upstream.timeout=10s", "--log.level=debug",
+		"--upstream.token=" + fakeapi.DefaultToken, "--outbox.dir=" + s.outbox, "--upstream.timeout=10s",
 	}, flags...)
 	for _, f := range flags { // the last one counts
 		if dir, ok := strings.CutPrefix(f, "--outbox.dir="); ok {

@@ -30,12 +30,17 @@ func (s *sidecar) makeOps() error {
 	if err != nil {
 		return err //nolint:wrapcheck // it names the part
 	}
+	configuration, reload := s.conf.Masked, (func(context.Context) (any, error))(nil)
+	if s.origin != nil {
+		configuration, reload = func() []byte { return s.origin.inForce.Load().Masked() }, s.reload
+		s.listeners = append(s.listeners, part{"configuration", s.watchConfig})
+	}
 	admin, err := ops.NewAdmin(ops.AdminOptions{
 		Metrics: s.metrics, Sources: sources, Version: version, Commit: commit,
 		Ready: s.dependencies(), LastErrors: s.seen.Last, Log: s.log,
-		Configuration: func() any { return string(s.conf.Masked()) },
+		Configuration: func() any { return string(configuration()) },
 		EraseSession:  s.eraseSession, EraseProfile: s.profileEraser(), Hash: s.hashOf,
-		Explain: s.explain, Outbox: s.showOutbox, Redrive: s.redrive,
+		Explain: s.explain, Outbox: s.showOutbox, Redrive: s.redrive, Reload: reload,
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // it names the part
@@ -62,6 +67,9 @@ func (s *sidecar) sources() ops.Sources {
 		},
 	}
 	o.Figures = append(o.Figures, s.profileFigures()...)
+	if s.origin != nil {
+		o.Figures = append(o.Figures, s.origin.figures()...)
+	}
 	if s.journal != nil {
 		o.Journal = s.journalState
 	}

@@ -35,7 +35,7 @@ func startSidecar(t *testing.T) *sidecar {
 	c := demoConfig(api.URL(), shop.URL())
 	c.Listen, c.Probe.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	handler := logs.New(slog.DiscardHandler)
-	s, err := newSidecar(t.Context(), c, slog.New(handler), handler)
+	s, err := newSidecar(t.Context(), c, slog.New(handler), handler, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

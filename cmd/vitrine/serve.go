@@ -16,7 +16,8 @@ import (
 
 // cmdServe runs the sidecar until ctx ends.
 func cmdServe(ctx context.Context, args, environ []string, stderr io.Writer) int {
-	c, warnings, err := loadConfig(args, environ)
+	from := &origin{args: args, environ: environ, level: new(slog.LevelVar)}
+	c, warnings, err := from.load()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(stderr, usage)
@@ -25,12 +26,14 @@ func cmdServe(ctx context.Context, args, environ []string, stderr io.Writer) int
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	handler := logs.New(newLogHandler(c.Log, stderr))
+	from.inForce.Store(&c)
+	from.last.Store(time.Now().Unix())
+	handler := logs.New(newLogHandler(c.Log, from.level, stderr))
 	log := slog.New(handler)
 	for _, warning := range warnings {
 		log.Warn("configuration: " + warning)
 	}
-	s, err := newSidecar(ctx, c, log, handler)
+	s, err := newSidecar(ctx, c, log, handler, from)
 	if err != nil {
 		log.Error("cannot start", "error", err)
 		return exitFailed
@@ -42,8 +45,7 @@ func cmdServe(ctx context.Context, args, environ []string, stderr io.Writer) int
 	return exitOK
 }
 
-func newLogHandler(o config.Log, stderr io.Writer) slog.Handler {
-	var level slog.Level
+func newLogHandler(o config.Log, level *slog.LevelVar, stderr io.Writer) slog.Handler {
 	_ = level.UnmarshalText([]byte(o.Level)) // validated with the configuration
 	options := &slog.HandlerOptions{Level: level}
 	if o.Format == "text" || o.Format == "auto" && terminal(stderr) {

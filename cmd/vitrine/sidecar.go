@@ -29,9 +29,10 @@ import (
 // sidecar is every part of the program and what each is given. newSidecar makes them
 // from the ground up; serve.go starts and stops them.
 type sidecar struct {
-	conf config.Config
-	log  *slog.Logger
-	seen *logs.Handler
+	conf   config.Config // as at the start
+	origin *origin       // nil if it cannot be read again
+	log    *slog.Logger
+	seen   *logs.Handler
 
 	metrics  *ops.Metrics
 	token    *fashionai.Token
@@ -46,6 +47,7 @@ type sidecar struct {
 	delivery *delivery.Delivery
 	parking  *delivery.Parking // nil without a Redis that pods share
 	catalog  *catalog.Catalog  // nil without catalogue and rules
+	rules    *fallback.Rules   // nil with catalog
 	natives  *fallback.Natives // nil without a platform
 	ladder   *fallback.Ladder
 	profiles *profile.Profiles // nil without profile.enabled
@@ -67,9 +69,10 @@ type breakers struct {
 }
 
 // newSidecar makes every part and opens the listeners. Nothing runs yet, but the
-// journal has been read. On an error it leaves nothing open.
-func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *logs.Handler) (*sidecar, error) {
-	s := &sidecar{conf: c, log: log, seen: seen}
+// journal has been read. On an error it leaves nothing open. Without an origin the
+// configuration cannot be read again.
+func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *logs.Handler, from *origin) (*sidecar, error) {
+	s := &sidecar{conf: c, log: log, seen: seen, origin: from}
 	for _, step := range []func() error{
 		s.makeMetrics,
 		s.makeBreakers,
@@ -273,7 +276,6 @@ func (s *sidecar) makeProxy() (err error) {
 	sec := s.conf.Security
 	o := proxy.Options{
 		Rankings: s.cache, Delivery: s.delivery, Ladder: s.ladder, Log: s.log,
-		PageBudget: s.conf.Budget,
 		Observe: func(t reco.EventType, a *reco.Answer, took time.Duration) {
 			s.metrics.ObserveRequest(t, a.Source, a.Reason, took)
 		},
@@ -281,9 +283,7 @@ func (s *sidecar) makeProxy() (err error) {
 			AllowedOrigins: sec.AllowedOrigins, AllowedHosts: sec.AllowedHosts, AllowForwarded: sec.AllowForwarded,
 		},
 	}
-	for _, t := range reco.EventTypes {
-		o.Budgets[t] = s.conf.Events.Of(t).Budget
-	}
+	o.Budgets, o.PageBudget = budgets(s.conf)
 	if s.catalog != nil {
 		o.Stock = s.pushStock
 	}
@@ -299,6 +299,14 @@ func (s *sidecar) makeProxy() (err error) {
 	}
 	s.proxy, err = proxy.New(o)
 	return err //nolint:wrapcheck // it names the part
+}
+
+// budgets are the longest a shopper waits, by event type, and for a page.
+func budgets(c config.Config) (events [reco.CustomShelf + 1]time.Duration, page time.Duration) {
+	for _, t := range reco.EventTypes {
+		events[t] = c.Events.Of(t).Budget
+	}
+	return events, c.Budget
 }
 
 func (s *sidecar) listen(ctx context.Context) (err error) {

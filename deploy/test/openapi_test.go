@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -39,7 +40,7 @@ type call struct {
 	body   string
 	header http.Header
 	status int
-	away   bool // ask the sidecar whose Redis is away
+	away   bool // ask the sidecar whose Redis is away, and whose configuration has gone bad
 }
 
 func calls() []call {
@@ -90,6 +91,7 @@ func calls() []call {
 		call{body: `{}`, status: 400},
 		call{body: view, header: foreign, status: 403},
 		call{body: huge, status: 413})
+	add("/-/reload", post, call{status: 200}, call{header: foreign, status: 403}, call{status: 422, away: true})
 	add("/outbox", get, call{status: 200}, call{header: rebound, status: 403})
 	add("/outbox/redrive", post, call{status: 200}, call{header: foreign, status: 403})
 	add("/breaker/{name}", post,
@@ -125,7 +127,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 	program := build(t)
 	api := standInAPI(t)
-	well, away := start(t, program, api), start(t, program, api, "--redis.url=redis://127.0.0.1:1")
+	file := filepath.Join(t.TempDir(), "vitrine.yaml")
+	configure(t, file, "log: {level: info}")
+	well, away := start(t, program, api), start(t, program, api, "--redis.url=redis://127.0.0.1:1", "--config="+file)
+	configure(t, file, "log: {level: loud}")
 
 	exercised := map[string]bool{}
 	for _, c := range calls() {
@@ -236,6 +241,13 @@ func (s sidecar) base(item *openapi3.PathItem) string {
 		return "http://" + s.admin
 	}
 	return "http://" + s.data
+}
+
+func configure(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func build(t *testing.T) string {

@@ -39,7 +39,7 @@ func (p *Proxy) page(rc *fasthttp.RequestCtx) {
 // shelves answers every event of a page: accepted one after the other, in the page's
 // order, then answered side by side.
 func (p *Proxy) shelves(page reco.Pageful, began time.Time) []visit {
-	budget := p.opt.PageBudget
+	budget := p.budgets.Load().page
 	if page.Budget > 0 {
 		budget = min(page.Budget, mostBudget*budget)
 	}

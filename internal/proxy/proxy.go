@@ -98,8 +98,20 @@ type Proxy struct {
 	guard    guard
 	server   *fasthttp.Server
 	self     string // the header value of our own self-call
+	budgets  atomic.Pointer[budgets]
 	panics   atomic.Uint64
 	refusals atomic.Uint64
+}
+
+// budgets are the longest a shopper waits, by event type, and for a page.
+type budgets struct {
+	events [reco.CustomShelf + 1]time.Duration
+	page   time.Duration
+}
+
+// SetBudgets changes the budgets of Options, from the next request on. All must be positive.
+func (p *Proxy) SetBudgets(events [reco.CustomShelf + 1]time.Duration, page time.Duration) {
+	p.budgets.Store(&budgets{events, page})
 }
 
 // New returns a Proxy that serves nothing yet, or what is wrong with its options.
@@ -108,6 +120,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{opt: o, guard: newGuard(o.Security), self: newSelfKey()}
+	p.SetBudgets(o.Budgets, o.PageBudget)
 	p.server = &fasthttp.Server{
 		Handler:               p.handle,
 		ErrorHandler:          p.unreadable,
