@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +34,36 @@ func TestWhatIsDeliveredIsToldBeforeTheLeaseIsGiven(t *testing.T) {
 		}
 		b.balanced(t)
 		c.balanced(t)
+		shared.empty(t)
+	})
+}
+
+// What is parked after Redis was emptied does not hide that it was.
+func TestRedisThatForgotIsToldAgainBeforeItHearsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, common := newShelf(), &api{}
+		a := startAway(t, shared, common, parkAfter(time.Second))
+		a.accept(5, 3)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		shared.flush()
+		for i := 3; i < 6; i++ {
+			for s := range 5 {
+				a.Accept(view(fmt.Sprint("s", s), fmt.Sprint(i)), false)
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		synctest.Wait()
+		if got := len(shared.items()); got != 30 {
+			t.Errorf("got %d events in Redis after it was emptied, want all 30", got)
+		}
+		a.breaker.Auto()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if twice := common.inOrder(t, 5, 6); twice > 0 {
+			t.Errorf("got %d events twice, want none", twice)
+		}
 		shared.empty(t)
 	})
 }

@@ -118,6 +118,11 @@ func (p *Parking) measure(ctx context.Context, least, added int64) error {
 // add appends claims to a stream. Those that Redis acknowledges are parked; the
 // others go back to where they were.
 func (p *Parking) add(ctx context.Context, stream int, claims []claim) (acknowledged int, err error) {
+	// First what Redis may have lost: a new entry would hide that.
+	if err := p.shipStreamAgain(ctx, stream); err != nil {
+		p.d.restore(claims)
+		return 0, fmt.Errorf("verifying what was parked: %w", err)
+	}
 	entries := make([]map[string]string, len(claims))
 	for i, c := range claims {
 		entries[i] = entryOf(c.record)
