@@ -147,8 +147,8 @@ func (r *recentIDs) add(id [16]byte) {
 }
 
 // borrow accepts an event that another process parked, or buries what is none, if
-// wrong or its body says so. It reports false if this process has that very entry already.
-func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong error) bool {
+// wrong or its body says so. It leaves alone what this process has already.
+func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong error) {
 	e, err := reco.ParseEvent(r.Body)
 	wrong = errors.Join(wrong, err)
 	r.Key = groupOf(e.Session)
@@ -157,7 +157,7 @@ func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong erro
 	defer d.mu.Unlock()
 	same, twin := d.loans.has(stream, entry, r.ID)
 	if same {
-		return false
+		return
 	}
 	n := &loan{record: r, stream: stream, entry: entry, key: d.sessionKey(e.Session)}
 	at := d.loans.put(n)
@@ -177,17 +177,16 @@ func (d *Delivery) borrow(stream int, entry string, r journal.Record, wrong erro
 		n.state = settled
 		d.stats.Accepted++
 		d.stats.Deduplicated++
-		return true
+		return
 	case age > d.opt.MaxAge:
 		d.stats.Expired++
 	default:
 		n.seq = d.addLocked(n.key, r, pending{at: at, born: now - age, replay: true}, now)
 		d.work.Signal()
-		return true
+		return
 	}
 	d.stats.Accepted++
 	d.loans.settle(at)
-	return true
 }
 
 // lend lets calls be made for events of the stream that end by then; 0 lets none.
