@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -239,4 +242,22 @@ func TestE2EDeadLetters(t *testing.T) {
 		t.Errorf("got %d dead letters after the redrive, want none", got)
 	}
 	s.balanced(s.metrics())
+}
+
+// The catalogue does not know the product of our own call, which it therefore
+// takes out of the answer.
+func TestE2ELivezWithACatalogue(t *testing.T) {
+	t.Parallel()
+	feed := filepath.Join(t.TempDir(), "feed.csv")
+	if err := os.WriteFile(feed, []byte("id,quantity\np1,1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, newAPI(t).URL(), "--catalog.file="+feed)
+	eventually(t, "the feed is read", func() bool {
+		a := s.ask(`{"sessionId":"s","eventType":"customShelf","data":{"id":""},"vitrine":{"bot":true,"native":["unknown","p1"]}}`)
+		return slices.Equal(a.products, []string{"p1"})
+	})
+	if status, body := s.call("GET", s.probes+"/livez", ""); status != 200 {
+		t.Errorf("got %d %q from /livez, want 200", status, body)
+	}
 }
