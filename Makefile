@@ -117,8 +117,8 @@ deploy-test: ## what is deployed: manifests as strictly as an API server, alerts
 
 .PHONY: page-test
 page-test: ## the status page in Chromium; needs Node.js 20, npm and chromium
-	@.ci/ensure chromium
-	cd deploy/test/page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && CHROMIUM="$$(command -v chromium)" npm test --silent
+	@[ -n "$(CHROMIUM)" ] || .ci/ensure chromium
+	cd deploy/test/page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && CHROMIUM="$${CHROMIUM:-$$(command -v chromium)}" npm test --silent
 
 .PHONY: clean
 clean: ## remove what was built

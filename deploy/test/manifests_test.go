@@ -241,7 +241,7 @@ func TestPodMonitorFindsThePods(t *testing.T) {
 	}
 }
 
-// A changed configuration must roll the pods, which read it only at their start.
+// A changed configuration must roll the pods: most of it is read at their start only.
 func TestChangedConfigurationRollsThePods(t *testing.T) {
 	const annotation = "checksum/vitrine"
 	before, after := helm(t, ""), helm(t, "vitrine: {config: {budget: 200ms}}")
