@@ -35,7 +35,9 @@ func startSidecar(t *testing.T) *sidecar {
 	c := demoConfig(api.URL(), shop.URL())
 	c.Listen, c.Probe.Listen, c.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	handler := logs.New(slog.DiscardHandler)
-	s, err := newSidecar(t.Context(), c, slog.New(handler), handler, nil)
+	from := new(origin)
+	from.inForce.Store(&c)
+	s, err := newSidecar(t.Context(), c, slog.New(handler), handler, from)
 	if err != nil {
 		t.Fatal(err)
 	}
