@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -45,12 +46,14 @@ Work (-work):
     go run ./bench ab -a vitrine -b bare
     go run ./bench ab -a vitrine -b bare -rate 20000
     go run ./bench ab -a vitrine -b direct -work miss -c 1 -api 5ms
+    go run ./bench ab -a vitrine -b vitrine -set-b VITRINE_OUTBOX_DIR=memory
 `
 
 // abOptions are the flags of ab.
 type abOptions struct {
 	a, b   string
 	work   work
+	setB   settings // for the other alone
 	conns  int
 	rate   float64
 	blocks int
@@ -60,7 +63,7 @@ type abOptions struct {
 
 // cmdAB compares two targets.
 func cmdAB(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o := abOptions{work: work{env: settings{}}}
+	o := abOptions{work: work{env: settings{}}, setB: settings{}}
 	f := newFlags("ab", abHelp)
 	f.StringVar(&o.a, "a", "vitrine", "the one target")
 	f.StringVar(&o.b, "b", "bare", "the other")
@@ -69,6 +72,7 @@ func cmdAB(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.IntVar(&o.work.ids, "ids", 24, "ids in an answer, 25 bytes each; with native, ids sent along")
 	f.DurationVar(&o.work.delay, "api", 180*time.Millisecond, "what the API takes")
 	f.Var(o.work.env, "set", "further configuration of the sidecars, VITRINE_NAME=VALUE; may be repeated")
+	f.Var(o.setB, "set-b", "the same for the other sidecar alone: -b vitrine -set-b VITRINE_OUTBOX_DIR=memory")
 	f.BoolVar(&o.work.pin, "pin", canPin(), "server on the first processor, generator on the others")
 	f.IntVar(&o.conns, "c", 16, "connections, each asking again once it is answered")
 	f.Float64Var(&o.rate, "rate", 0, "offer so many requests a second instead, answered or not")
@@ -141,7 +145,10 @@ func (o *abOptions) compare(ctx context.Context, r *abReport, stderr io.Writer) 
 		return fmt.Errorf("target %s: %w", o.a, err)
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	b, err := openTarget(ctx, o.b, o.work)
+	other := o.work
+	other.env = maps.Clone(o.work.env)
+	maps.Copy(other.env, o.setB)
+	b, err := openTarget(ctx, o.b, other)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", o.b, err)
 	}
