@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -122,8 +121,10 @@ func checkRedis(ctx context.Context, c config.Config) (string, error) {
 	}
 	policy := facts["maxmemory_policy"]
 	detail := fmt.Sprintf("Redis %s answers in %s and takes writes; maxmemory-policy %s", facts["redis_version"], short(took), policy)
-	if strings.HasPrefix(policy, "allkeys-") {
-		detail += "; warning: under that policy a full Redis throws parked events away, a volatile- policy or noeviction does not"
+	switch policy {
+	case "noeviction", "volatile-ttl": // the latter takes rankings first, whose lives are far shorter than a parked stream's
+	default:
+		detail += "; warning: under that policy a full Redis may throw parked events away; noeviction does not, and volatile-ttl takes rankings first"
 	}
 	return detail, nil
 }

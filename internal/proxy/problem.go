@@ -70,9 +70,10 @@ func (p *Proxy) unreadable(rc *fasthttp.RequestCtx, err error) {
 	)
 	switch {
 	case errors.As(err, &small):
+		drain(rc, 100*time.Millisecond) // nothing tells how much more there is
 		p.refuse(rc, &problem{status: fasthttp.StatusRequestHeaderFieldsTooLarge, detail: "the headers are larger than 16 KiB"})
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		drain(rc)
+		drain(rc, 500*time.Millisecond)
 		p.refuse(rc, &problem{status: fasthttp.StatusRequestEntityTooLarge, detail: "the body is larger than 128 KiB"})
 	case errors.As(err, &timeout) && timeout.Timeout():
 		p.refuse(rc, &problem{status: fasthttp.StatusRequestTimeout, detail: "the request did not arrive in time"})
@@ -81,13 +82,10 @@ func (p *Proxy) unreadable(rc *fasthttp.RequestCtx, err error) {
 	}
 }
 
-// drain reads on for a moment: closing a connection with unread bytes resets it,
+// drain reads on, for so long at most: closing a connection with unread bytes resets it,
 // and the client would never see why it was refused.
-func drain(rc *fasthttp.RequestCtx) {
-	const (
-		most    = 4 << 20 // bytes
-		longest = 500 * time.Millisecond
-	)
+func drain(rc *fasthttp.RequestCtx, longest time.Duration) {
+	const most = 4 << 20 // bytes
 	if rc.Conn().SetReadDeadline(time.Now().Add(longest)) != nil {
 		return
 	}
