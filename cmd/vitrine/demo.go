@@ -16,11 +16,13 @@ import (
 	"vitrine/internal/logs"
 )
 
-// How the stand-in API's minute goes, unless it may not go away.
+// How the stand-in API's time goes, unless it may not go away. It is well for long
+// enough in between that the breaker forgets: after an outage soon after another it waits
+// longer.
 const (
 	outageAfter  = 20 * time.Second
 	outageFor    = 10 * time.Second
-	outagePeriod = time.Minute
+	outagePeriod = 3 * time.Minute
 )
 
 // cmdDemo runs everything on this machine: a stand-in API, a small shop, the sidecar with
@@ -30,7 +32,7 @@ func cmdDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("vitrine demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	length := flags.Duration("for", 0, "stop after this long; 0 = when told to")
-	outage := flags.Bool("outage", true, "let the stand-in API go away for 10 s in every minute, first after 20 s")
+	outage := flags.Bool("outage", true, "let the stand-in API go away for 10 s, first after 20 s and then every 3 minutes")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK

@@ -88,8 +88,8 @@ at first, for the API knows nothing of a new session, then cache.
 `, crowdSize, d.sidecar.data.Addr(), recommendationPath, d.sidecar.probes.Addr(), d.sidecar.admins.Addr(),
 		`{"sessionId":"me","eventType":"categoryView","data":{"id":"c7"},"vitrine":{"limit":8}}`)
 	if d.outage {
-		fmt.Fprintf(&b, "After %v the API goes away for %v, and so in every minute (--outage=false: never). ",
-			outageAfter, outageFor)
+		fmt.Fprintf(&b, "After %v the API goes away for %v, and again every %v (--outage=false: never). ",
+			outageAfter, outageFor, outagePeriod)
 	}
 	b.WriteString("Ctrl-C ends it.\n\n")
 	return b.String()
