@@ -38,17 +38,18 @@ func mayImport() map[string]string {
 		"cache":             "internal/redis internal/reco",
 		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis",
 		"internal/profile":  "breaker internal/fashionai internal/reco internal/redis",
+		"internal/lists":    "breaker internal/fashionai internal/reco",
 		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco",
 
 		// What is seen from outside.
-		"internal/proxy": "breaker cache fallback internal/delivery internal/profile internal/reco",
+		"internal/proxy": "breaker cache fallback internal/delivery internal/lists internal/profile internal/reco",
 		"internal/ops": "breaker cache fallback fallback/catalog fallback/platform internal/delivery " +
 			"internal/journal internal/logs internal/profile internal/proxy internal/reco internal/redis",
 
 		// The program. Only its demo may use the bench's stand-ins.
 		"internal/config": "internal/reco",
 		"cmd/vitrine": "breaker cache fallback fallback/catalog fallback/platform internal/config internal/delivery " +
-			"internal/fashionai internal/journal internal/logs internal/ops internal/profile internal/proxy internal/reco " +
+			"internal/fashionai internal/journal internal/lists internal/logs internal/ops internal/profile internal/proxy internal/reco " +
 			"internal/redis internal/secret bench/fakeapi bench/fakeshop bench/shopdata",
 
 		// The measuring tool may look at everything but the program, which it runs.

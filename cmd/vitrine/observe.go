@@ -58,7 +58,7 @@ func (s *sidecar) sources() ops.Sources {
 			stats := s.cache.Stats()
 			return stats.Bytes, stats.Entries
 		},
-		Breakers: []ops.Breaker{s.breakers.recommendation, s.breakers.platform, s.breakers.redis, s.breakers.profile, s.breakers.sales},
+		Breakers: []ops.Breaker{s.breakers.recommendation, s.breakers.platform, s.breakers.redis, s.breakers.profile, s.breakers.sales, s.breakers.lists},
 		Figures: []ops.Figure{
 			{Name: "vitrine_panics_total", Help: "Panics recovered while answering.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Panics) }},
 			{Name: "vitrine_refused_requests_total", Help: "Requests refused: malformed, foreign or too large.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Refused) }},
@@ -67,6 +67,7 @@ func (s *sidecar) sources() ops.Sources {
 		},
 	}
 	o.Figures = append(o.Figures, s.profileFigures()...)
+	o.Figures = append(o.Figures, s.listFigures()...)
 	if s.origin != nil {
 		o.Figures = append(o.Figures, s.origin.figures()...)
 	}
@@ -148,7 +149,12 @@ func (s *sidecar) shadowed(t reco.EventType, shown, instead reco.Ranking) {
 // eraseSession forgets a session everywhere.
 func (s *sidecar) eraseSession(ctx context.Context, session string) error {
 	s.delivery.Erase(session)
-	return s.cache.Erase(ctx, session) //nolint:wrapcheck // it says what is left
+	err := s.cache.Erase(ctx, session)
+	if s.lists != nil {
+		_, errLists := s.lists.Erase(ctx, session)
+		err = errors.Join(err, errLists)
+	}
+	return err //nolint:wrapcheck // it says what is left
 }
 
 // maxShown bounds the dead letters an operator is shown at once.

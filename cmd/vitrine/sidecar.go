@@ -17,6 +17,7 @@ import (
 	"vitrine/internal/delivery"
 	"vitrine/internal/fashionai"
 	"vitrine/internal/journal"
+	"vitrine/internal/lists"
 	"vitrine/internal/logs"
 	"vitrine/internal/ops"
 	"vitrine/internal/profile"
@@ -51,10 +52,12 @@ type sidecar struct {
 	natives  *fallback.Natives // nil without a platform
 	ladder   *fallback.Ladder
 	profiles *profile.Profiles // nil without profile.enabled
+	lists    *lists.Lists      // nil without any of lists.*
 	proxy    *proxy.Proxy
 
 	profileAPI *fashionai.Client // with profiles
 	salesAPI   *fashionai.Client // with platform.sales_ranking
+	listsAPI   *fashionai.Client // with lists
 
 	base      []part // what runs below delivery
 	aside     []part // what runs beside it, until it drains
@@ -65,7 +68,7 @@ type sidecar struct {
 
 // breakers are one for each upstream.
 type breakers struct {
-	recommendation, platform, redis, profile, sales *breaker.Breaker
+	recommendation, platform, redis, profile, sales, lists *breaker.Breaker
 }
 
 // newSidecar makes every part and opens the listeners. Nothing runs yet, but the
@@ -85,6 +88,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 		s.makeParking,
 		s.makeFallback,
 		s.makeProfiles,
+		s.makeLists,
 		s.makeProxy,
 		s.recover, // before anything new can come in
 		func() error { return s.listen(ctx) },
@@ -138,6 +142,7 @@ func (s *sidecar) makeBreakers() error {
 		open(&s.breakers.profile, profile.BreakerOptions(s.conf.Profile.Timeout), nothing),
 		open(&s.breakers.redis, redis.BreakerOptions(), nothing),
 		open(&s.breakers.sales, breaker.Defaults("sales-ranking"), nothing),
+		open(&s.breakers.lists, breaker.Defaults("lists"), nothing),
 	)
 }
 
@@ -290,6 +295,9 @@ func (s *sidecar) makeProxy() (err error) {
 	if s.profiles != nil {
 		o.Profile = s.profiles.Answer
 	}
+	if s.lists != nil {
+		o.Lists = s.lists
+	}
 	if sec.AppTokenFile != "" {
 		token, err := secret.Read(sec.AppTokenFile)
 		if err != nil {
@@ -357,7 +365,7 @@ func (s *sidecar) close() {
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
-	for _, api := range []*fashionai.Client{s.api, s.profileAPI, s.salesAPI} {
+	for _, api := range []*fashionai.Client{s.api, s.profileAPI, s.salesAPI, s.listsAPI} {
 		if api != nil {
 			api.Close()
 		}

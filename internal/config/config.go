@@ -39,6 +39,7 @@ type Config struct {
 	Rules    Rules    `yaml:"rules" each:"<list>"`
 	Holdout  Holdout  `yaml:"holdout"`
 	Profile  Profile  `yaml:"profile"`
+	Lists    Lists    `yaml:"lists"`
 	Security Security `yaml:"security"`
 	Log      Log      `yaml:"log"`
 }
@@ -209,6 +210,21 @@ type Profile struct {
 	MaxInFlight int           `yaml:"max_in_flight" min:"1" doc:"profile calls under way at once, per pod (bulkhead)"`
 }
 
+// Lists are the vendor's read-only lists, each served at the vendor's own path.
+type Lists struct {
+	Similar      List `yaml:"similar"`
+	SalesRanking List `yaml:"sales_ranking"`
+	Collections  List `yaml:"collections"`
+	Search       List `yaml:"search"`
+}
+
+// List is one of the read-only lists.
+type List struct {
+	Enabled bool          `yaml:"enabled" doc:"false: the path answers 404"`
+	Fresh   time.Duration `yaml:"fresh" doc:"how long a list is served without asking the API; a collection never past its endsAt"`
+	Stale   time.Duration `yaml:"stale" doc:"how long after fresh it may still be served when the API cannot answer"`
+}
+
 // Security widens or narrows who may call the data listener.
 type Security struct {
 	AllowedOrigins []string `yaml:"allowed_origins" doc:"values of Origin to accept, such as https://shop.example"`
@@ -272,6 +288,12 @@ func Default() Config {
 			Budget:      2 * time.Second,
 			Timeout:     10 * time.Second,
 			MaxInFlight: 16,
+		},
+		Lists: Lists{
+			Similar:      List{Fresh: time.Minute, Stale: 30 * time.Minute},
+			SalesRanking: List{Fresh: 10 * time.Minute, Stale: 24 * time.Hour},
+			Collections:  List{Fresh: 5 * time.Minute, Stale: 24 * time.Hour},
+			Search:       List{Fresh: 30 * time.Second, Stale: 5 * time.Minute},
 		},
 		Log: Log{Level: "info", Format: "auto"},
 	}

@@ -104,7 +104,19 @@ var errNoList = errors.New("the answer is not a list of products")
 // Fetch gets a path of the API, given escaped, with an optional traceparent, until a
 // deadline as that of a Call.
 func (c *Client) Fetch(path string, deadline time.Time, traceparent string) Reply {
-	x := c.begin(fasthttp.MethodGet, path, deadline, traceparent)
+	return c.reply(c.begin(fasthttp.MethodGet, path, deadline, traceparent))
+}
+
+// Post is Fetch for what the API wants to be posted although it is no event. The body is
+// not changed, and not kept.
+func (c *Client) Post(path string, body []byte, deadline time.Time, traceparent string) Reply {
+	x := c.begin(fasthttp.MethodPost, path, deadline, traceparent)
+	x.req.SetBodyRaw(body)
+	return c.reply(x)
+}
+
+// reply makes the exchange and takes what it has brought.
+func (c *Client) reply(x *exchange) Reply {
 	defer x.release()
 	c.run(x)
 	reply := Reply{Result: c.result(x)}

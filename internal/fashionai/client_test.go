@@ -316,6 +316,22 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+func TestPost(t *testing.T) {
+	var asked string
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = r.Method + " " + r.RequestURI + " " + string(body) + " " + r.Header.Get("Content-Type")
+		io.WriteString(w, `{"products":[]}`)
+	})
+	c := client(t, url)
+	for body, want := range map[string]string{`{"data":{"id":"p1"}}`: `POST /x?limit=1 {"data":{"id":"p1"}} application/json`, "": "POST /x?limit=1  application/json"} {
+		reply := c.Post("/x?limit=1", []byte(body), time.Time{}, "")
+		if reply.Class != fashionai.OK || string(reply.Body) != `{"products":[]}` || asked != want {
+			t.Errorf("got %+v to %q, want %q answered", reply, asked, want)
+		}
+	}
+}
+
 func TestUnauthorizedReadsTheTokenAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(s string) {

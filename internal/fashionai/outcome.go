@@ -14,7 +14,7 @@ const (
 	// Unreachable: the API cannot have got the request; no address, no connection, no trust
 	// in its certificate, or it could not be sent whole.
 	Unreachable Class = iota
-	// OK: 2xx with a list that is not empty. For Fetch: any 2xx.
+	// OK: 2xx with a list that is not empty. For Fetch and Post: any 2xx.
 	OK
 	// Empty: 2xx with an empty list.
 	Empty
@@ -98,7 +98,7 @@ type Outcome struct {
 	Ranking reco.Ranking
 }
 
-// Reply is the end of a Fetch.
+// Reply is the end of a Fetch or a Post.
 type Reply struct {
 	Result
 	// Body is the answer's, whatever the status; the caller's to keep.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"vitrine/internal/lists"
 	"vitrine/internal/profile"
 	"vitrine/internal/proxy"
 	"vitrine/internal/reco"
@@ -110,6 +112,47 @@ func TestProfile(t *testing.T) {
 		if detail := got.problem(t, 503); detail != "nothing to serve" || got.header("Retry-After") != "2" {
 			t.Errorf("got %q, Retry-After %q, want it rounded up", detail, got.header("Retry-After"))
 		}
+	})
+}
+
+// shelf answers for one list, and says what it was asked.
+type shelf struct{ asked string }
+
+func (s *shelf) Serves(path string) (lists.Kind, string, bool) {
+	return lists.Search, "POST", strings.HasPrefix(path, "/list/")
+}
+
+func (s *shelf) Answer(kind lists.Kind, r lists.Request) lists.Answer {
+	s.asked = fmt.Sprint(kind, " ", r.Path, " ", r.Query, " ", string(r.Body), " ", r.Forced)
+	if r.Query == "bad" {
+		return lists.Answer{Status: 400, Detail: "limit: is bad"}
+	}
+	return lists.Answer{Status: 200, Body: []byte(`{ }`), JSON: true, Source: reco.FromStale, Reason: reco.Empty, Age: time.Minute}
+}
+
+func TestLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newRig(t).send("POST", "/list/a", "").problem(t, 404)
+
+		s := new(shelf)
+		r := newRig(t, func(_ *rig, o *proxy.Options) { o.Lists = s })
+		got := r.send("POST", "/list/a%2Fb?q=%20+&p", `{}`, "Cache-Control", "no-cache")
+		if want := "search /list/a%2Fb q=%20+&p {} true"; s.asked != want {
+			t.Errorf("got %q asked, want %q", s.asked, want)
+		}
+		if got.status != 200 || got.body != `{ }` || got.source() != "stale empty" || got.header("Age") != "60" || got.header("Content-Type") != "application/json" {
+			t.Errorf("got %d %s, %s, Age %s", got.status, got.body, got.source(), got.header("Age"))
+		}
+		if detail := r.send("POST", "/list/a?bad", "").problem(t, 400); detail != "limit: is bad" {
+			t.Errorf("got %q, want the member named", detail)
+		}
+		s.asked = ""
+		r.send("POST", "/list/a", "{}", "Content-Type", "text/plain").problem(t, 415)
+		got = r.send("GET", "/list/a", "")
+		if got.problem(t, 405); got.header("Allow") != "POST" || s.asked != "" {
+			t.Errorf("got Allow %q, want POST; asked %q, want nothing", got.header("Allow"), s.asked)
+		}
+		r.send("POST", "/list", "").problem(t, 404)
 	})
 }
 

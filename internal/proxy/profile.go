@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"vitrine/internal/profile"
 	"vitrine/internal/reco"
 )
 
@@ -17,7 +18,11 @@ func (p *Proxy) profile(rc *fasthttp.RequestCtx, rest string) {
 		return
 	}
 	kind, value, _ := strings.Cut(rest, "/")
-	a := p.opt.Profile(kind, value, wantsNoCache(rc))
+	p.passOn(rc, p.opt.Profile(kind, value, wantsNoCache(rc)))
+}
+
+// passOn writes what the vendor said, now or earlier, or why there is nothing.
+func (p *Proxy) passOn(rc *fasthttp.RequestCtx, a profile.Answer) {
 	if a.Detail != "" {
 		p.refuse(rc, &problem{status: a.Status, detail: a.Detail, retryAfter: a.RetryAfter})
 		return

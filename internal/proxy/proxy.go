@@ -1,7 +1,8 @@
 // Package proxy is the data listener: the shop app's way in.
 //
 // journey.go is a request's whole way, guard.go what may not come in, answer.go and
-// problem.go what goes out, page.go, stock.go and profile.go the other endpoints.
+// problem.go what goes out, page.go, stock.go, profile.go and lists.go the
+// other endpoints.
 package proxy
 
 import (
@@ -19,6 +20,7 @@ import (
 	"vitrine/cache"
 	"vitrine/fallback"
 	"vitrine/internal/delivery"
+	"vitrine/internal/lists"
 	"vitrine/internal/profile"
 	"vitrine/internal/reco"
 )
@@ -26,6 +28,13 @@ import (
 // Rankings is the memory tier of the cache. [cache.Cache] is one.
 type Rankings interface {
 	Peek(e reco.Event) cache.Found
+}
+
+// Lists are the vendor's read-only lists. [lists.Lists] is one.
+type Lists interface {
+	// Serves returns the list at a path, escaped, and the method it is asked by.
+	Serves(path string) (kind lists.Kind, method string, ok bool)
+	Answer(kind lists.Kind, r lists.Request) lists.Answer
 }
 
 // Options configure a Proxy.
@@ -49,6 +58,9 @@ type Options struct {
 	// Profile answers the profile path: kind and value as they stand in it, escaped.
 	// forced says that the caller wants nothing from a cache. Nil answers 404.
 	Profile func(kind, value string, forced bool) profile.Answer
+
+	// Lists answer at the vendor's own paths. Nil answers 404.
+	Lists Lists
 
 	Security Security
 }
@@ -229,8 +241,19 @@ func (p *Proxy) handle(rc *fasthttp.RequestCtx) {
 	case p.opt.Profile != nil && len(path) > len(pathProfile) && string(path[:len(pathProfile)]) == pathProfile:
 		p.profile(rc, string(path[len(pathProfile):]))
 	default:
-		p.refuse(rc, &problem{status: fasthttp.StatusNotFound, detail: "there is nothing at this path"})
+		p.other(rc, string(path))
 	}
+}
+
+// other answers at the paths of the vendor's lists, as far as they are on.
+func (p *Proxy) other(rc *fasthttp.RequestCtx, path string) {
+	if p.opt.Lists != nil {
+		if kind, method, ok := p.opt.Lists.Serves(path); ok {
+			p.list(rc, kind, method)
+			return
+		}
+	}
+	p.refuse(rc, &problem{status: fasthttp.StatusNotFound, detail: "there is nothing at this path"})
 }
 
 func (p *Proxy) post(rc *fasthttp.RequestCtx, then func(*fasthttp.RequestCtx)) {
