@@ -258,6 +258,8 @@ func TestE2EOneAnswerServesAllWhoAskTheSame(t *testing.T) {
 		case "vitrine; fwd=miss; collapsed":
 		case "vitrine; fwd=miss; fwd-status=200; stored":
 			first++
+		case "vitrine; fwd=miss; fwd-status=200": // one of the other calls started later, and was stored first
+			first++
 		default:
 			t.Errorf("got Cache-Status %q", status)
 		}
