@@ -170,13 +170,12 @@ func (r *row) readQuery(raw string) (canonical, problem string) {
 	if err != nil {
 		return "", "the query is malformed"
 	}
-	taken, separator := 0, "?"
+	var asked []string
 	for _, p := range r.params {
 		given := values[p.name]
 		if len(given) == 0 {
 			continue
 		}
-		taken++
 		if len(given) > 1 {
 			return "", p.name + ": must be given once"
 		}
@@ -184,13 +183,16 @@ func (r *row) readQuery(raw string) (canonical, problem string) {
 		if problem != "" {
 			return "", p.name + ": " + problem
 		}
-		canonical += separator + p.name + "=" + url.QueryEscape(value)
-		separator = "&"
+		asked = append(asked, p.name+"="+url.QueryEscape(value))
 	}
-	if taken < len(values) {
+	switch {
+	case len(asked) < len(values):
 		return "", "the query: has a parameter that this list does not take"
+	case len(asked) == 0:
+		return "", ""
+	default:
+		return "?" + strings.Join(asked, "&"), ""
 	}
-	return canonical, ""
 }
 
 // readID decodes the rest of a path, which must be one part of it.

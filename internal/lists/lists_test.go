@@ -99,7 +99,7 @@ func TestBulkhead(t *testing.T) {
 		began := time.Now()
 		var all sync.WaitGroup
 		var refused atomic.Int32
-		for _, query := range strings.Split("abcdefghij", "") {
+		for query := range strings.SplitSeq("abcdefghij", "") {
 			all.Go(func() {
 				if a := p.request(search(query)); a.Reason == reco.Overload && time.Since(began) == 0 {
 					refused.Add(1)
@@ -120,7 +120,7 @@ func TestBulkhead(t *testing.T) {
 // the way of what was found before.
 func TestEmptyIsNotRemembered(t *testing.T) {
 	for empty, r := range map[string]lists.Request{
-		`{"totalItems":0,"items":[]}`: search("vestido"), `{"products":[]}`: similar("s1"), `{"categoryId":null,"products":[]} `: sales(),
+		`{"totalItems":0,"items":[]}`: search("vestido"), `{"products":[]}`: similar("s1"), `{"categoryId":null,"products":[]}`: sales(),
 	} {
 		full := strings.Replace(empty, "[]", `["p1"]`, 1)
 		bubble(t, func(p pod) {

@@ -55,7 +55,7 @@ func (l *Lists) seal(under key, e *entry) string {
 	if !e.found() {
 		head[1] = unlisted
 	}
-	head = binary.BigEndian.AppendUint64(head, uint64(e.started.UnixMicro())) //nolint:gosec // it is after 1970
+	head = binary.BigEndian.AppendUint64(head, uint64(e.started.UnixMicro()))
 	seal := l.hash("seal", under[:], head, e.body)
 	return string(append(append(head, seal[:]...), e.body...))
 }

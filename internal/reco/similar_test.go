@@ -9,10 +9,10 @@ import (
 
 func TestParseSimilar(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"userId":"","sessionId":"123","data":{"id":"979935"}}`:          `{"sessionId":"123","data":{"id":"979935"}}`,
-		`{"userId":90,"sessionId":"123","data":{"id":979935},"x":[{}]}`:   `{"userId":"90","sessionId":"123","data":{"id":"979935"}}`,
-		`{"data":{"id":"a\"b"},"sessionId":null,"userId":"ana\u0000"}`:    `{"userId":"ana\u0000","data":{"id":"a\"b"}}`,
-		" {\"data\" : {\"id\" : \"p1\", \"more\" : 1}, \"userId\":null} ": `{"data":{"id":"p1"}}`,
+		`{"userId":"","sessionId":"123","data":{"id":"979935"}}`:        `{"sessionId":"123","data":{"id":"979935"}}`,
+		`{"userId":90,"sessionId":"123","data":{"id":979935},"x":[{}]}`: `{"userId":"90","sessionId":"123","data":{"id":"979935"}}`,
+		`{"data":{"id":"a\"b"},"sessionId":null,"userId":"ana\u0000"}`:  `{"userId":"ana\u0000","data":{"id":"a\"b"}}`,
+		`{"data" : {"id" : "p1", "more" : 1}, "userId":null}`:           `{"data":{"id":"p1"}}`,
 	} {
 		s, err := reco.ParseSimilar([]byte(body))
 		if got := string(s.AppendJSON(nil)); err != nil || got != want {
