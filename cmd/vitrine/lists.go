@@ -56,15 +56,18 @@ func (s *sidecar) runLists(ctx context.Context) error {
 	return s.lists.Run(ctx) //nolint:wrapcheck // it is nil
 }
 
-// listFigures is what the metrics tell of lists.
+// listFigures is what the metrics tell of lists: zeros, if all are off.
 func (s *sidecar) listFigures() []ops.Figure {
-	if s.lists == nil {
-		return nil
+	stats := func() lists.Stats {
+		if s.lists == nil {
+			return lists.Stats{}
+		}
+		return s.lists.Stats()
 	}
 	counter := func(name, help string, of func(lists.Stats) uint64) ops.Figure {
 		return ops.Figure{
 			Name: "vitrine_lists_" + name, Help: help, Counter: true,
-			Value: func() float64 { return float64(of(s.lists.Stats())) },
+			Value: func() float64 { return float64(of(stats())) },
 		}
 	}
 	return []ops.Figure{
@@ -79,7 +82,7 @@ func (s *sidecar) listFigures() []ops.Figure {
 		counter("unwritten_total", "Lists that should have been remembered in Redis and were not.", func(l lists.Stats) uint64 { return l.Unwritten }),
 		{
 			Name: "vitrine_lists_memory_bytes", Help: "Bytes of lists in this process's memory.",
-			Value: func() float64 { return float64(s.lists.Stats().Bytes) },
+			Value: func() float64 { return float64(stats().Bytes) },
 		},
 	}
 }

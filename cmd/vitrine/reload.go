@@ -108,6 +108,9 @@ func (s *sidecar) apply(inForce *config.Config, now config.Config) {
 	inForce.Events.ShopTheLook.Budget = now.Events.ShopTheLook.Budget
 	inForce.Events.CustomShelf.Budget = now.Events.CustomShelf.Budget
 	s.proxy.SetBudgets(budgets(*inForce))
+	if s.lists != nil {
+		s.lists.SetBudget(now.Budget)
+	}
 	_ = s.origin.level.UnmarshalText([]byte(now.Log.Level)) // validated with the configuration
 	if s.rules != nil {
 		inForce.Rules = now.Rules

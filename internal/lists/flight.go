@@ -110,7 +110,7 @@ func (l *Lists) fly(f *flight) {
 // bring asks Redis, unless it must be the API, and then the API. What is stale or about to
 // be in Redis is kept for the case that the API has no answer.
 func (l *Lists) bring(f *flight) result {
-	ctx, cancel := context.WithTimeout(context.Background(), l.opt.Budget)
+	ctx, cancel := context.WithDeadline(context.Background(), l.deadline())
 	defer cancel()
 	if e := l.look(ctx, f.question); e != nil {
 		if !f.as.forced && l.judge(e) == fresh && !l.aging(e) {

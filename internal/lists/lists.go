@@ -30,6 +30,7 @@ type Lists struct {
 	memory *memory
 	slots  chan struct{} // one for each call under way
 	count  counts
+	budget atomic.Int64 // of Options, or as it was last set
 
 	mu      sync.Mutex
 	flights map[asked]*flight
@@ -48,14 +49,22 @@ func New(o Options) (*Lists, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Lists{
+	l := &Lists{
 		opt:     o,
 		table:   table(),
 		memory:  newMemory(o.Memory),
 		slots:   make(chan struct{}, o.MaxInFlight),
 		flights: make(map[asked]*flight),
-	}, nil
+	}
+	l.SetBudget(o.Budget)
+	return l, nil
 }
+
+// SetBudget changes the budget of Options, from the next request on. It must be positive.
+func (l *Lists) SetBudget(budget time.Duration) { l.budget.Store(int64(budget)) }
+
+// deadline is when a request that comes now must be answered.
+func (l *Lists) deadline() time.Time { return time.Now().Add(time.Duration(l.budget.Load())) }
 
 // sweepEvery is how often what is too old leaves the memory.
 const sweepEvery = time.Minute
@@ -134,7 +143,7 @@ func (l *Lists) Serves(path string) (k Kind, method string, ok bool) {
 
 // Answer answers a request for a list that is served.
 func (l *Lists) Answer(k Kind, r Request) Answer {
-	deadline := time.Now().Add(l.opt.Budget)
+	deadline := l.deadline()
 	q, problem := l.table[k].understand(k, r)
 	if problem != "" {
 		l.count.refused.Add(1)

@@ -70,7 +70,7 @@ func TestLivesOfAList(t *testing.T) {
 func TestAskedOnceForAll(t *testing.T) {
 	bubble(t, func(p pod) {
 		p.v.says(fashionai.OK, best)
-		p.v.takes = time.Second
+		p.v.slow(time.Second)
 		began := time.Now()
 		var all sync.WaitGroup
 		for range 20 {
@@ -84,7 +84,9 @@ func TestAskedOnceForAll(t *testing.T) {
 		time.Sleep(time.Second)
 		p.want("what came late", sales(), 200, reco.FromCache, best)
 		p.wantCalls("all", 1)
-		p.v.takes = 0
+		p.SetBudget(2 * time.Second)
+		p.want("with more patience", forced(sales()), 200, reco.FromAPI, best)
+		p.v.slow(0)
 		p.want("forced", forced(sales()), 200, reco.FromAPI, best)
 		p.v.says(fashionai.Timeout, "")
 		p.want("forced in an outage", forced(sales()), 200, reco.FromCache, best)
@@ -95,7 +97,7 @@ func TestAskedOnceForAll(t *testing.T) {
 func TestBulkhead(t *testing.T) {
 	bubble(t, func(p pod) {
 		p.v.says(fashionai.OK, `{"items":[1]}`)
-		p.v.takes = time.Second
+		p.v.slow(time.Second)
 		began := time.Now()
 		var all sync.WaitGroup
 		var refused atomic.Int32
@@ -227,7 +229,7 @@ func TestOutage(t *testing.T) {
 		for range 5 {
 			p.want("unreachable", sales(), 200, reco.FromStale, best)
 		}
-		p.v.takes = time.Hour
+		p.v.slow(time.Hour)
 		began := time.Now()
 		if a := p.want("open", sales(), 200, reco.FromStale, best); a.Reason != reco.Open || time.Since(began) != 0 {
 			t.Errorf("got %q after %s, want open at once", a.Reason, time.Since(began))

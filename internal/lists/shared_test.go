@@ -125,7 +125,7 @@ func TestErase(t *testing.T) {
 		if len(r.values) != 0 {
 			t.Errorf("got %q in Redis, want nothing of a session", r.values)
 		}
-		v.takes = 50 * time.Millisecond
+		v.slow(50 * time.Millisecond)
 		go two.Answer(lists.Similar, forced(similar("s1")))
 		synctest.Wait()
 		if gone, err := one.Erase(t.Context(), "s1"); gone != 1 || err != nil {

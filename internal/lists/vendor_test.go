@@ -63,6 +63,13 @@ func (v *vendor) says(class fashionai.Class, body string) {
 	v.class, v.body = class, body
 }
 
+// slow makes every call take so long.
+func (v *vendor) slow(takes time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.takes = takes
+}
+
 func (v *vendor) called() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
