@@ -279,7 +279,7 @@ func TestEraseRefusesCallsStartedBefore(t *testing.T) {
 		learn(t, c, kept, ranking("p1"))
 		mark, before := c.Accept(a), time.Now()
 		time.Sleep(time.Millisecond)
-		if err := c.Erase(t.Context(), "s"); err != nil {
+		if _, err := c.Erase(t.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
 		if got := c.Peek(a).Status; got != cache.None {
@@ -319,7 +319,7 @@ func TestSweep(t *testing.T) {
 		for i := range 10 {
 			learn(t, c, view(fmt.Sprint("session", i), "a"), ranking("p1"))
 		}
-		if err := c.Erase(t.Context(), "session0"); err != nil {
+		if _, err := c.Erase(t.Context(), "session0"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(25 * time.Minute)

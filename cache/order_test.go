@@ -96,7 +96,7 @@ func TestEraseTakesFrozenOrders(t *testing.T) {
 			there.Frozen(event, soon())
 		}
 		time.Sleep(time.Second)
-		if err := there.Erase(t.Context(), "s"); err != nil {
+		if _, err := there.Erase(t.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

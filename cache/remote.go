@@ -83,12 +83,15 @@ return 0`)
 // eraseScript leaves of a session nothing but when it was erased.
 //
 //	ARGV: stamp, life in ms
+//	returns: 1 if there was anything else of it, or 0
 //
 //nolint:gochecknoglobals // a constant, but for its type
 var eraseScript = redis.NewScript(`
-redis.call('DEL', KEYS[1])
+redis.pcall('HDEL', KEYS[1], 'e')
+local found = redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[1])
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return found`)
 
 func (k sessionKey) text() string { return keyPrefix + base64.RawURLEncoding.EncodeToString(k[:]) }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vitrine/breaker"
+	"vitrine/cache"
 	"vitrine/fallback"
 	"vitrine/internal/delivery"
 	"vitrine/internal/ops"
@@ -146,15 +147,22 @@ func (s *sidecar) shadowed(t reco.EventType, shown, instead reco.Ranking) {
 	s.metrics.ObserveShadow(t, fallback.Overlap(shown, instead, overlapDepth))
 }
 
+// erasedSession is what this pod and Redis knew of a session.
+type erasedSession struct {
+	cache.Erased
+	Similar int `json:"similar"` // lists of similar products
+}
+
 // eraseSession forgets a session everywhere.
-func (s *sidecar) eraseSession(ctx context.Context, session string) error {
+func (s *sidecar) eraseSession(ctx context.Context, session string) (any, error) {
 	s.delivery.Erase(session)
-	err := s.cache.Erase(ctx, session)
+	rankings, err := s.cache.Erase(ctx, session)
+	gone := erasedSession{Erased: rankings}
 	if s.lists != nil {
-		_, errLists := s.lists.Erase(ctx, session)
-		err = errors.Join(err, errLists)
+		similar, errLists := s.lists.Erase(ctx, session)
+		gone.Similar, err = similar, errors.Join(err, errLists)
 	}
-	return err //nolint:wrapcheck // it says what is left
+	return gone, err //nolint:wrapcheck // it says what is left
 }
 
 // maxShown bounds the dead letters an operator is shown at once.

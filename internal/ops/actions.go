@@ -156,9 +156,9 @@ func (a *Admin) eraseSession(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := act(r)
 	defer cancel()
-	err := a.o.EraseSession(ctx, session)
+	gone, err := a.o.EraseSession(ctx, session)
 	a.record("erase session", err, "session", a.o.Hash(session))
-	erased(w, err)
+	erased(w, gone, err)
 }
 
 func (a *Admin) eraseProfile(w http.ResponseWriter, r *http.Request) {
@@ -181,20 +181,17 @@ func (a *Admin) eraseProfile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.record("erase profile", err, "kind", kind, "person", a.o.Hash(value))
-	if err != nil {
-		erased(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, gone)
+	erased(w, gone, err)
 }
 
-func erased(w http.ResponseWriter, err error) {
+// erased answers with what is gone.
+func erased(w http.ResponseWriter, gone any, err error) {
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, "perhaps not erased everywhere, try again: "+err.Error())
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	writeJSON(w, http.StatusOK, gone)
 }
 
 func (a *Admin) outbox(w http.ResponseWriter, r *http.Request) {

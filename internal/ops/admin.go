@@ -41,13 +41,13 @@ type AdminOptions struct {
 	// Explain returns the decision path of a request, and neither sends nor journals anything.
 	Explain func(context.Context, reco.Request) (any, error)
 
-	// EraseSession removes what is known of a session from both tiers of every pod. An
-	// error says that it may not be gone everywhere.
-	EraseSession func(ctx context.Context, session string) error
+	// EraseSession removes what is known of a session from both tiers of every pod, and
+	// returns what was erased, to be shown. An error says that it may not be gone everywhere.
+	EraseSession func(ctx context.Context, session string) (erased any, err error)
 
 	// EraseProfile does the same for a person, known by an identifier of the given kind:
-	// "email", "phone", "document" or "user-profile-id". It returns what was erased, to be
-	// shown. A *profile.InvalidError says that the value is no identifier.
+	// "email", "phone", "document" or "user-profile-id". A *profile.InvalidError says that
+	// the value is no identifier.
 	EraseProfile func(ctx context.Context, kind, value string) (erased any, err error)
 
 	// Hash turns an identifier into what the log may say of it: a keyed hash. Required
