@@ -108,8 +108,9 @@ type Request struct {
 
 // Answer is what a caller gets.
 type Answer struct {
-	// Status is the vendor's with its Body: 200, 404 or, if it refused the question, 400;
-	// else 400 for what cannot be a question, or 503 if there is nothing to serve.
+	// Status is the vendor's with its Body: 200, 404, or that by which it refused the
+	// question, such as 400; else 400 for what cannot be a question, or 503 if there is
+	// nothing to serve.
 	Status int
 	// Body is the vendor's, byte for byte, but that products of a collection that are not
 	// active are missing; not to be changed. Nil if Detail is set.

@@ -82,13 +82,13 @@ func (m *memory) keep(under key, e *entry) {
 	}
 }
 
-// forget drops what is the case of, and returns how many that were.
-func (m *memory) forget(of func(*entry) bool) (gone int) {
+// forget drops the entries of which a condition holds, and returns how many there were.
+func (m *memory) forget(condition func(*entry) bool) (gone int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for at := m.recent.Front(); at != nil; {
 		next := at.Next()
-		if of(keptIn(at).entry) {
+		if condition(keptIn(at).entry) {
 			m.dropLocked(at)
 			gone++
 		}
