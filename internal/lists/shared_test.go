@@ -34,6 +34,83 @@ func TestPodsShare(t *testing.T) {
 	})
 }
 
+// What is about to be stale in Redis is asked for anew, and so is what must be new; it is
+// better than nothing all the same.
+func TestRedisIsNotAlwaysEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, v := newRemote(), &vendor{class: fashionai.OK, body: best}
+		open(t, v, shared(r)).want("first", sales(), 200, reco.FromAPI, best)
+		v.says(fashionai.OK, later)
+		open(t, v, shared(r)).want("forced", forced(sales()), 200, reco.FromAPI, later)
+		time.Sleep(8 * time.Minute)
+		v.says(fashionai.ServerError, "")
+		open(t, v, shared(r)).want("in an outage", sales(), 200, reco.FromCache, later)
+		v.says(fashionai.OK, best)
+		open(t, v, shared(r)).want("about to be stale", sales(), 200, reco.FromAPI, best)
+	})
+}
+
+// An older list in Redis does not replace the one here.
+func TestNewerStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		p := open(t, &vendor{class: fashionai.OK, body: best}, shared(r))
+		p.want("first", sales(), 200, reco.FromAPI, best)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		r.goes(errors.New("away"))
+		p.v.says(fashionai.OK, later)
+		p.want("newer", forced(sales()), 200, reco.FromAPI, later)
+		synctest.Wait()
+		r.goes(nil)
+		p.v.says(fashionai.ServerError, "")
+		time.Sleep(time.Hour)
+		p.want("in an outage", sales(), 200, reco.FromStale, later)
+	})
+}
+
+// While the breaker is open, what is here is served without a look at Redis.
+func TestOutageIsNotRedisWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote()
+		p := open(t, &vendor{class: fashionai.OK, body: best}, shared(r))
+		p.want("first", sales(), 200, reco.FromAPI, best)
+		time.Sleep(9 * time.Minute)
+		p.v.says(fashionai.RateLimited, "")
+		p.want("limited", forced(sales()), 200, reco.FromCache, best)
+		synctest.Wait()
+		looks := r.asked()
+		p.want("aging", sales(), 200, reco.FromCache, best)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		p.want("limited again", sales(), 200, reco.FromStale, best)
+		synctest.Wait()
+		looks++ // the call that was limited again
+		p.want("stale", sales(), 200, reco.FromStale, best)
+		synctest.Wait()
+		if got := r.asked(); got != looks {
+			t.Errorf("got %d looks at Redis, want %d", got, looks)
+		}
+	})
+}
+
+// A list that was fetched in the future would never end.
+func TestAClockAhead(t *testing.T) {
+	r := newRemote()
+	v := &vendor{class: fashionai.OK, body: best}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(5*time.Second + time.Microsecond)
+		open(t, v, shared(r)).want("ahead", sales(), 200, reco.FromAPI, best)
+		synctest.Wait()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := open(t, v, shared(r))
+		if p.want("behind", sales(), 200, reco.FromAPI, best); p.Stats().Rubbish != 1 {
+			t.Errorf("got %+v, want it counted as rubbish", p.Stats())
+		}
+	})
+}
+
 // The end of a collection is its end in Redis, and a pod that finds it there knows it.
 func TestCollectionEndsInRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -83,6 +83,7 @@ type remote struct {
 	lives  map[string]time.Duration
 	hears  []func(string)
 	away   error
+	gets   int
 }
 
 func newRemote() *remote {
@@ -92,6 +93,7 @@ func newRemote() *remote {
 func (r *remote) Get(_ context.Context, key string) (string, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.gets++
 	value, ok := r.values[key]
 	return value, ok, r.away
 }
@@ -120,6 +122,19 @@ func (r *remote) Subscribe(ctx context.Context, _ string, receive func(string)) 
 	r.mu.Unlock()
 	<-ctx.Done()
 	return nil
+}
+
+// goes makes every call fail, or none.
+func (r *remote) goes(away error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = away
+}
+
+func (r *remote) asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gets
 }
 
 // change replaces every value.
