@@ -1,6 +1,7 @@
 package lists_test
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -239,6 +240,29 @@ func TestOutage(t *testing.T) {
 		}
 		p.wantCalls("open", 6)
 	})
+}
+
+// However much is searched for, memory stays within its bound; what was asked for last is
+// there, and what would push out all else never was.
+func TestMemoryIsBounded(t *testing.T) {
+	const bound = 64 << 10
+	bubble(t, func(p pod) {
+		body := `{"items":["` + strings.Repeat("x", 1<<10) + `"]}`
+		p.v.says(fashionai.OK, body)
+		for i := range 200 {
+			p.request(search(strconv.Itoa(i)))
+		}
+		if got := p.Stats(); got.Bytes > bound || got.Bytes < bound*8/10 {
+			t.Errorf("got %+v, want nearly %d bytes", got, bound)
+		}
+		p.want("the last", search("199"), 200, reco.FromCache, body)
+		p.want("the first", search("0"), 200, reco.FromAPI, body)
+		huge := `{"items":["` + strings.Repeat("x", bound/8) + `"]}`
+		p.v.says(fashionai.OK, huge)
+		for range 2 {
+			p.want("too much", search("huge"), 200, reco.FromAPI, huge)
+		}
+	}, func(o *lists.Options) { o.Memory = bound })
 }
 
 func TestOffUntilConfigured(t *testing.T) {
