@@ -95,9 +95,15 @@ func TestHostileInput(t *testing.T) {
 			{products + "search", "query=a%0d%0ab", "", "query: "},
 			{products + "search", "query=a;b", "", "the query "},
 			{products + "search", "query=a", `{"query":"b"}`, "the body "},
-			{collection + "a/b", "", "", "id: "}, {collection + "a%2Fb", "", "", "id: "}, {collection + "a%5cb", "", "", "id: "},
-			{collection + "..", "", "", "id: "}, {collection + "%2e%2e", "", "", "id: "}, {collection + "%00", "", "", "id: "},
-			{collection + "%zz", "", "", "id: "}, {collection + long, "", "", "id: "}, {collection + "a", "x=1", "", "the query: "},
+			{collection + "a/b", "", "", "id: "},
+			{collection + "a%2Fb", "", "", "id: "},
+			{collection + "a%5cb", "", "", "id: "},
+			{collection + "..", "", "", "id: "},
+			{collection + "%2e%2e", "", "", "id: "},
+			{collection + "%00", "", "", "id: "},
+			{collection + "%zz", "", "", "id: "},
+			{collection + long, "", "", "id: "},
+			{collection + "a", "x=1", "", "the query: "},
 		} {
 			a := p.request(lists.Request{Path: c.path, Query: c.query, Body: []byte(c.body)})
 			if a.Status != 400 || !strings.HasPrefix(a.Detail, c.member) || strings.Contains(a.Detail, "aa") || a.Body != nil {
