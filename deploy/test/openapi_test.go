@@ -28,6 +28,10 @@ const patience = 30 * time.Second
 const (
 	recommendation = "/api/v1/products/protected/recommendation"
 	profile        = "/api/v1/crm/protected/profile/{kind}/{value}"
+	similar        = "/api/v1/products/protected/similar"
+	sales          = "/api/v1/products/protected/sales-ranking"
+	collection     = "/api/v1/merchandising-collections/protected/{id}"
+	search         = "/api/v1/products/protected/search"
 	view           = `{"sessionId":"s1","eventType":"productView","data":{"id":"p1"}}`
 	shelf          = `{"sessionId":"s1","eventType":"customShelf","data":{"id":""}}`
 )
@@ -84,6 +88,35 @@ func calls() []call {
 		call{at: at + "known@shop.example", header: foreign, status: 403},
 		call{at: at + "broken@shop.example", status: 503})
 
+	const alike = `{"data":{"id":"p1"}}`
+	add(similar, post,
+		call{body: alike, status: 200},
+		call{body: `{}`, status: 400},
+		call{body: alike, header: foreign, status: 403},
+		call{body: `{"data":{"id":"unknown"}}`, status: 404},
+		call{body: huge, status: 413},
+		call{body: alike, header: text, status: 415},
+		call{body: `{"data":{"id":"broken"}}`, status: 503})
+	add(sales, get,
+		call{status: 200},
+		call{at: sales + "?categoryId=%00", status: 400},
+		call{header: foreign, status: 403},
+		call{at: sales + "?categoryId=unknown", status: 404},
+		call{at: sales + "?categoryId=broken", status: 503})
+	const of = "/api/v1/merchandising-collections/protected/"
+	add(collection, get,
+		call{at: of + "summer", status: 200},
+		call{at: of + "a%2Fb", status: 400},
+		call{at: of + "summer", header: foreign, status: 403},
+		call{at: of + "unknown", status: 404},
+		call{at: of + "broken", status: 503})
+	add(search, post,
+		call{status: 200},
+		call{at: search + "?page=0", status: 400},
+		call{header: foreign, status: 403},
+		call{at: search + "?query=unknown", status: 404},
+		call{at: search + "?query=broken", status: 503})
+
 	add("/status.json", get, call{status: 200}, call{header: rebound, status: 403})
 	add("/openapi.yaml", get, call{status: 200})
 	add("/explain", post,
@@ -102,7 +135,7 @@ func calls() []call {
 		call{at: "/breaker/door", body: `{"state":"open"}`, status: 404},
 		call{at: "/breaker/platform", body: huge, status: 413})
 	add("/sessions/{id}", del,
-		call{at: "/sessions/s1", status: 204},
+		call{at: "/sessions/s1", status: 200},
 		call{at: "/sessions/" + strings.Repeat("s", 300), status: 400},
 		call{at: "/sessions/s1", header: foreign, status: 403},
 		call{at: "/sessions/s1", status: 503, away: true})
@@ -228,9 +261,30 @@ func standInAPI(t *testing.T) string {
 			_, _ = io.WriteString(w, `{"message":"not found"}`)
 		}
 	})
+	for _, list := range []string{"POST " + similar, "GET " + sales, "GET " + collection, "POST " + search} {
+		mux.HandleFunc(list, standInList)
+	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// standInList is any of the vendor's lists, or none if what is asked for is unknown or broken.
+func standInList(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body) // a part of it says as little
+	asked := r.URL.String() + string(body)
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case strings.Contains(asked, "broken"):
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case strings.Contains(asked, "unknown"):
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"message":"not found"}`)
+	case strings.Contains(asked, "collections"):
+		_, _ = io.WriteString(w, `{"products":[{"productId":"p1","position":1,"active":true}],"endsAt":null}`)
+	default:
+		_, _ = io.WriteString(w, `{"products":["p1"],"items":[{"id":"p1"}]}`)
+	}
 }
 
 // sidecar is where a running program listens.
@@ -268,6 +322,7 @@ func start(t *testing.T, program, api string, flags ...string) sidecar {
 	serve := exec.CommandContext(t.Context(), program, append([]string{
 		"serve", "--listen=" + free, "--probe.listen=" + free, "--admin.listen=" + free, "--upstream.url=" + api, "--upstream.token=t",
 		"--outbox.dir=" + filepath.Join(t.TempDir(), "outbox"), "--rules.category.low_stock=1", "--budget=10s", "--log.format=json",
+		"--lists.similar.enabled=true", "--lists.sales_ranking.enabled=true", "--lists.collections.enabled=true", "--lists.search.enabled=true",
 	}, flags...)...)
 	serve.Env = []string{"HOME=" + t.TempDir()}
 	log, err := serve.StderrPipe()
