@@ -37,6 +37,9 @@ machines that are busy with other things.
 // phases are how long a row lasts.
 type phases struct{ warm, before, during, after time.Duration }
 
+// length is that of what is measured.
+func (p phases) length() time.Duration { return p.before + p.during + p.after }
+
 // fault is a row of the table.
 type fault struct {
 	number int
@@ -45,7 +48,7 @@ type fault struct {
 	during time.Duration // 0 is the suite's
 
 	set   func(*options)                             // changes what is started
-	plan  func(*options, *stage, time.Duration) plan // what is asked instead of the crowd's requests
+	plan  func(*options, *stage, phases) plan        // what is asked instead of the crowd's requests
 	start func(ctx context.Context, b *battle) error // lets it loose
 	stop  func(ctx context.Context, b *battle) error // ends it; nil makes the API well
 	judge func(o *outcome)                           // adds marks to those every fault has
@@ -174,14 +177,14 @@ func endure(ctx context.Context, row fault, o options, p phases) (*outcome, erro
 	if row.during > 0 {
 		p.during = row.during
 	}
-	o.length = p.before + p.during + p.after
+	o.length = p.length()
 	r := &outcome{row: row, phases: p, run: &report.Run{Title: fmt.Sprintf("fault %d: %s", row.number, row.name), Command: fmt.Sprintf("go run ./bench chaos -suite %d", row.number)}}
 	err := onStage(ctx, &o, r.run, func(t *trial) error {
 		b := &battle{opts: &o, trial: t, stage: t.stage, notes: make(map[string]float64)}
 		t.observe = r.observe(t)
 		asked := o.plan(load.Constant(o.rate, o.length), t.stage.catalogue)
 		if row.plan != nil {
-			asked = row.plan(&o, t.stage, o.length)
+			asked = row.plan(&o, t.stage, p)
 		}
 		err := t.offer(ctx, asked, func(ctx context.Context) error { return r.unfold(ctx, b) }, r.run, &progress{})
 		r.ledger, r.stats, r.notes = t.stage.api.Ledger(), t.stage.api.Stats(), b.notes

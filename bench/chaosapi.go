@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"vitrine/bench/fakeapi"
@@ -10,7 +11,7 @@ import (
 // faults lists the rows that can be let loose on one machine, by their numbers in the
 // fault table. README.md says which are missing and why.
 func faults() []fault {
-	return append(append(apiFaults(), answerFaults()...), machineFaults()...)
+	return slices.Concat(apiFaults(), rateFaults(), answerFaults(), redisFaults(), machineFaults(), loadFaults())
 }
 
 // loose makes the API unwell.
@@ -84,14 +85,6 @@ func apiFaults() []fault {
 			},
 		},
 		{
-			number: 9, name: "429 with Retry-After: 3", ci: true,
-			start: loose(fakeapi.Fault{Status: 429, RetryAfter: "3"}),
-			judge: func(r *outcome) {
-				r.must(tooEarly(r, 3*time.Second) == 0, "calls begun before they were asked to: %d", tooEarly(r, 3*time.Second))
-				r.must(r.run.Events.Dropped == 0, "events dropped %d, want 0", r.run.Events.Dropped)
-			},
-		},
-		{
 			number: 13, name: "only empty lists",
 			start: loose(fakeapi.Fault{Answer: fakeapi.EmptyList}),
 			judge: func(r *outcome) {
@@ -128,6 +121,32 @@ func cutWithin(r *outcome, outcome fakeapi.Outcome, limit time.Duration) bool {
 		}
 	}
 	return true
+}
+
+// rateFaults are an API that asks to be left alone, in all the ways it may say for how
+// long.
+func rateFaults() []fault {
+	limited := func(f fault, header string, wait time.Duration) fault {
+		f.number, f.start = 9, loose(fakeapi.Fault{Status: 429, RetryAfter: header})
+		f.judge = func(r *outcome) {
+			early := tooEarly(r, wait)
+			r.must(early == 0, "calls begun before they were asked to, %v after a 429: %d", wait, early)
+			r.must(r.run.Events.Dropped == 0, "events dropped %d, want 0", r.run.Events.Dropped)
+		}
+		return f
+	}
+	return []fault{
+		limited(fault{name: "429 with Retry-After: 3", ci: true}, "3", 3*time.Second),
+		// A date has no fractions: three seconds ahead may be little more than two.
+		limited(fault{name: "429 with a date as Retry-After"}, "date+3s", 2*time.Second),
+		// Who asks to be left alone and not for how long gets a second, the sidecar's default.
+		limited(fault{name: "429 with rubbish as Retry-After"}, "soon", time.Second),
+		// The API is well again long before the minute that a day is cut to is over.
+		limited(fault{
+			name: "429 with Retry-After: 86400", during: 5 * time.Second,
+			set: func(o *options) { o.settle = 2 * time.Minute },
+		}, "86400", time.Minute),
+	}
 }
 
 // tooEarly counts calls that arrived after a 429 was given and before its Retry-After

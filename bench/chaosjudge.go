@@ -11,6 +11,7 @@ import (
 	"vitrine/bench/fakeapi"
 	"vitrine/bench/load"
 	"vitrine/bench/report"
+	"vitrine/bench/traffic"
 )
 
 // outcome is how a sidecar bore a fault.
@@ -35,10 +36,11 @@ type outcome struct {
 
 // point is a sample as the judge needs it.
 type point struct {
-	at    time.Duration // due, since the start
-	took  time.Duration
-	class string
-	ok    bool
+	at      time.Duration // due, since the start
+	took    time.Duration
+	session string
+	class   string
+	ok      bool
 }
 
 // stretch is the answers of a phase.
@@ -55,11 +57,11 @@ type mark struct {
 	timing bool // depends on how busy the machine is
 }
 
-func (r *outcome) observe(t *trial) func(load.Sample) {
-	return func(s load.Sample) {
+func (r *outcome) observe(t *trial) func(traffic.Request, load.Sample) {
+	return func(asked traffic.Request, s load.Sample) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, s.Class, s.OK})
+		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, asked.Session, s.Class, s.OK})
 	}
 }
 
@@ -91,9 +93,14 @@ func (r *outcome) conclude() {
 }
 
 func (r *outcome) stretch(from, to time.Duration) stretch {
+	return r.those(from, to, func(point) bool { return true })
+}
+
+// those is the stretch of the answers that are wanted.
+func (r *outcome) those(from, to time.Duration, wanted func(point) bool) stretch {
 	s := stretch{classes: make(map[string]int), took: load.NewHistogram()}
 	for _, p := range r.samples {
-		if p.at < from || p.at >= to {
+		if p.at < from || p.at >= to || !wanted(p) {
 			continue
 		}
 		s.n++

@@ -43,7 +43,7 @@ func machineFaults() []fault {
 		{number: 19, name: "Redis killed, and back empty", ci: true, start: killRedis, stop: startRedis, judge: redisBreakerOpened},
 		{
 			number: 21, name: "Redis emptied, then its values overwritten with rubbish", ci: true, start: spoil,
-			stop: func(context.Context, *battle) error { return nil },
+			stop: nothing,
 			judge: func(r *outcome) {
 				r.must(r.notes["spoiled"] > 0, "values overwritten: %.0f", r.notes["spoiled"])
 			},
@@ -76,7 +76,7 @@ func machineFaults() []fault {
 		{
 			number: 24, name: "SIGTERM under load", ci: true, set: func(o *options) { o.pods = 2 },
 			start: func(ctx context.Context, b *battle) error { return b.pod().restart(ctx) },
-			stop:  func(context.Context, *battle) error { return nil },
+			stop:  nothing,
 			waive: func(mark string) bool { return mark == "growth" }, // a new process starts small
 			judge: func(r *outcome) {
 				r.must(r.run.Ledger.Unanswered == 0, "requests without an answer %d, want 0", r.run.Ledger.Unanswered)
@@ -92,7 +92,7 @@ func machineFaults() []fault {
 				}
 				return nil
 			},
-			stop:  func(context.Context, *battle) error { return nil },
+			stop:  nothing,
 			waive: func(mark string) bool { return mark == "growth" },
 			judge: func(r *outcome) {
 				was := r.before.share(func(c string) bool { return c == "api" })
@@ -104,7 +104,7 @@ func machineFaults() []fault {
 		},
 		{
 			number: 28, name: "1 000 at once for one question", ci: true, start: stampede,
-			stop:  func(context.Context, *battle) error { return nil },
+			stop:  nothing,
 			waive: func(mark string) bool { return mark == "growth" }, // a thousand connections are its point
 			judge: func(r *outcome) {
 				r.within(r.notes["ranked"] == stampeders, "answered with the first ranking %.0f of %d", r.notes["ranked"], stampeders)
@@ -125,7 +125,7 @@ func machineFaults() []fault {
 		},
 		{
 			number: 33, name: "slow headers, header bombs, smuggling, 2 000 idle connections", ci: true, start: besiege,
-			stop:  func(context.Context, *battle) error { return nil },
+			stop:  nothing,
 			waive: func(mark string) bool { return mark == "growth" },
 			judge: func(r *outcome) {
 				r.must(r.notes["bomb"] == 431, "64 KB of headers: %.0f, want 431", r.notes["bomb"])
@@ -184,12 +184,12 @@ func stampede(ctx context.Context, b *battle) error {
 
 // loginPlan lets few sessions change their user all the time, asking the same
 // questions under every one.
-func loginPlan(o *options, s *stage, length time.Duration) plan {
+func loginPlan(o *options, s *stage, p phases) plan {
 	users := []string{"", "u1", "", "u2", "u3"}
 	order := s.catalogue.BestSellers()
-	return plan{length: length, requests: func(yield func(load.Due[traffic.Request]) bool) {
+	return plan{length: p.length(), requests: func(yield func(load.Due[traffic.Request]) bool) {
 		n := 0
-		for at := range (load.Arrivals{Curve: load.Constant(o.rate, length), Seed: o.model.Seed}).All() {
+		for at := range (load.Arrivals{Curve: load.Constant(o.rate, p.length()), Seed: o.model.Seed}).All() {
 			r := traffic.Request{
 				Session: "shared-" + strconv.Itoa(n%10), User: users[n/10%len(users)],
 				Type: fakeapi.ProductView, ID: order[n/200%20], Limit: 24, Native: order[100:124],

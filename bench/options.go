@@ -33,6 +33,7 @@ type options struct {
 	// The sidecars.
 	binary   string
 	redis    string // server, embedded or none
+	relay    bool   // Redis is behind one of our own, which can make it slow
 	unix     bool
 	pods     int
 	affinity bool

@@ -25,6 +25,7 @@ type stage struct {
 	catalogue *shopdata.Catalogue
 	api       *fakeapi.Server
 	redis     *rig.Redis // nil if there is none of our own
+	relay     *rig.Relay // in front of it, or nil
 	pods      []*pod
 	affinity  bool
 }
@@ -77,14 +78,8 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 			return err
 		}
 	}
-	switch o.redis {
-	case "server":
-		if s.redis, err = rig.StartRedis(ctx); err != nil {
-			return err
-		}
-		sidecar.Redis = s.redis.URL()
-	case "embedded":
-		sidecar.Redis = "embedded"
+	if sidecar.Redis, err = s.startRedis(ctx, o); err != nil {
+		return err
 	}
 	if sidecar.Binary == "" {
 		if sidecar.Binary, err = rig.Build(ctx, s.dir); err != nil {
@@ -100,6 +95,26 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 		s.pods = append(s.pods, p)
 	}
 	return nil
+}
+
+// startRedis returns what the sidecar is to know as redis.url.
+func (s *stage) startRedis(ctx context.Context, o *options) (url string, err error) {
+	switch o.redis {
+	case "embedded":
+		return "embedded", nil
+	case "none":
+		return "", nil
+	}
+	if s.redis, err = rig.StartRedis(ctx); err != nil {
+		return "", err
+	}
+	if !o.relay {
+		return s.redis.URL(), nil
+	}
+	if s.relay, err = rig.StartRelay(ctx, s.redis.Addr()); err != nil {
+		return "", err
+	}
+	return "redis://" + s.relay.Addr(), nil
 }
 
 // writeFeed writes the shop's products, all in stock: what is sold out would be left
@@ -124,6 +139,9 @@ func (s *stage) Close() error {
 	}
 	group.Wait()
 	errs := []error{errors.Join(ended...)}
+	if s.relay != nil {
+		errs = append(errs, s.relay.Close())
+	}
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}

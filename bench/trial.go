@@ -26,8 +26,8 @@ type trial struct {
 	checker *check.Checker
 	rec     *load.Recorder
 
-	observe func(load.Sample) // is told of every measured sample too; may be nil
-	hangUp  atomic.Uint64     // share of clients that close before the answer, as the bits of a float64
+	observe func(traffic.Request, load.Sample) // is told of every measured sample too; may be nil
+	hangUp  atomic.Uint64                      // share of clients that close before the answer, as the bits of a float64
 
 	start   time.Time // of what is measured
 	answers sync.Pool
@@ -152,7 +152,7 @@ func (t *trial) fire(r traffic.Request, due time.Time) {
 	}
 	t.rec.Record(s)
 	if t.observe != nil {
-		t.observe(s)
+		t.observe(r, s)
 	}
 }
 

@@ -251,3 +251,15 @@ func TestOptionsReportEverything(t *testing.T) {
 		}
 	}
 }
+
+// The mean of a lognormal distribution lies above its median by half its variance.
+func TestLatencyMean(t *testing.T) {
+	if got, want := (fakeapi.Latency{P50: 100 * time.Millisecond}).Mean(), 100*time.Millisecond; got != want {
+		t.Errorf("got %v without a spread, want %v", got, want)
+	}
+	// The logarithm of 2.5 over the 99th percentile of the normal distribution is 0.3939.
+	got, want := fakeapi.Latency{P50: 60 * time.Millisecond, P99: 150 * time.Millisecond}.Mean(), 64840*time.Microsecond
+	if got.Round(10*time.Microsecond) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -19,11 +19,21 @@ type Latency struct {
 
 // sample returns the latency at z standard deviations from the median.
 func (l Latency) sample(z float64) time.Duration {
+	return time.Duration(float64(l.P50) * math.Exp(l.sigma()*z))
+}
+
+// Mean returns the average latency, which with the number of calls under way together
+// gives how many a second there can be.
+func (l Latency) Mean() time.Duration {
+	return time.Duration(float64(l.P50) * math.Exp(l.sigma()*l.sigma()/2))
+}
+
+// sigma is the spread of the logarithm.
+func (l Latency) sigma() float64 {
 	if l.P50 <= 0 || l.P99 <= l.P50 {
-		return l.P50
+		return 0
 	}
-	sigma := math.Log(float64(l.P99)/float64(l.P50)) / z99
-	return time.Duration(float64(l.P50) * math.Exp(sigma*z))
+	return math.Log(float64(l.P99)/float64(l.P50)) / z99
 }
 
 func (l Latency) validate() error {
