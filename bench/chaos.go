@@ -27,7 +27,8 @@ that every answer that is not fresh is the fault's doing.
 Columns: TTD is from the fault until 99 % of answers come within the budget and a
 tenth; TTR from its end until fresh answers have 95 % of their former share. Marks
 in brackets are times; -times=false prints them and does not judge them, for
-machines that are busy with other things.
+machines that are busy with other things. A row that this machine cannot have is
+skipped and says why.
 
   -suite all     every row
   -suite ci      the rows that find most in little time; times are only printed
@@ -47,6 +48,7 @@ type fault struct {
 	ci     bool
 	during time.Duration // 0 is the suite's
 
+	needs func(context.Context) error                // why this machine cannot have it; nil if any can
 	set   func(*options)                             // changes what is started
 	plan  func(*options, *stage, phases) plan        // what is asked instead of the crowd's requests
 	start func(ctx context.Context, b *battle) error // lets it loose
@@ -104,10 +106,17 @@ func cmdChaos(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 func fight(ctx context.Context, rows []fault, o options, p phases, times bool, stdout, stderr io.Writer) int {
 	environment := report.Survey(ctx)
 	out := newProgress(stderr, os.Getenv)
-	failures := 0
+	failures, skipped := 0, 0
 	for i, row := range rows {
 		if ctx.Err() != nil {
 			break
+		}
+		if row.needs != nil {
+			if err := row.needs(ctx); err != nil {
+				fmt.Fprintf(stdout, "%2d  %s\n    SKIPPED  %v\n", row.number, row.name, err)
+				skipped++
+				continue
+			}
 		}
 		out.say(fmt.Sprintf("%d of %d: %s", i+1, len(rows), row.name))
 		result, err := endure(ctx, row, o, p)
@@ -135,10 +144,10 @@ func fight(ctx context.Context, rows []fault, o options, p phases, times bool, s
 	case ctx.Err() != nil:
 		return failed(stderr, ctx.Err())
 	case failures > 0:
-		fmt.Fprintf(stdout, "FAIL  %d of %d faults\n", failures, len(rows))
+		fmt.Fprintf(stdout, "FAIL  %d of %d faults, %d skipped\n", failures, len(rows)-skipped, skipped)
 		return exitObjective
 	default:
-		fmt.Fprintf(stdout, "PASS  %d faults\n", len(rows))
+		fmt.Fprintf(stdout, "PASS  %d faults, %d skipped\n", len(rows)-skipped, skipped)
 		return exitOK
 	}
 }

@@ -33,6 +33,7 @@ type options struct {
 	// The sidecars.
 	binary   string
 	redis    string // server, embedded or none
+	disk     int64  // bytes of a disk for the journal alone; 0 is the machine's
 	relay    bool   // Redis is behind one of our own, which can make it slow
 	unix     bool
 	pods     int

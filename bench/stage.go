@@ -64,7 +64,7 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 	if s.api, err = fakeapi.Start(api); err != nil {
 		return fmt.Errorf("starting the stand-in API: %w", err)
 	}
-	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Env: maps.Clone(o.env)}
+	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Disk: o.disk, Env: maps.Clone(o.env)}
 	if o.tls {
 		authority := filepath.Join(s.dir, "authority.pem")
 		if err := os.WriteFile(authority, s.api.CAPEM(), 0o600); err != nil {

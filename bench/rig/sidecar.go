@@ -27,6 +27,7 @@ type Options struct {
 	Unix     bool              // listen on a unix socket
 	Env      map[string]string // further configuration: VITRINE_… names and values
 	CPUs     string            // processors it may use, as taskset has it; empty is all
+	Disk     int64             // bytes of a disk of its own for the journal, see CanMount; 0 is none
 }
 
 // Sidecar is a running vitrine.
@@ -77,11 +78,17 @@ func (s *Sidecar) start(ctx context.Context) error {
 			}
 		}
 	}
-	name, args := s.opts.Binary, []string{"serve"}
-	if s.opts.CPUs != "" {
-		name, args = "taskset", append([]string{"-c", s.opts.CPUs, s.opts.Binary}, args...)
+	command := []string{s.opts.Binary, "serve"}
+	if s.opts.Disk > 0 {
+		if err := os.MkdirAll(s.opts.Outbox, 0o700); err != nil {
+			return err
+		}
+		command = onDisk(s.opts.Outbox, s.opts.Disk, command)
 	}
-	cmd := exec.Command(name, args...) //nolint:noctx // ended by Close, with a grace
+	if s.opts.CPUs != "" {
+		command = append([]string{"taskset", "-c", s.opts.CPUs}, command...)
+	}
+	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // ended by Close, with a grace
 	cmd.Env, cmd.Dir = s.environ(), s.dir
 	began := time.Now()
 	p, err := startProcess(cmd, watch)

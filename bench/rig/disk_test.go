@@ -1,0 +1,24 @@
+package rig
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The disk is as small as it was asked for, and nobody else sees it.
+func TestDiskOfItsOwn(t *testing.T) {
+	if err := CanMount(t.Context()); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	command := onDisk(dir, 1<<20, []string{"sh", "-c", `echo x > "$0/seen" && df -k "$0" | tail -1`, dir})
+	out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput()
+	if fields := strings.Fields(string(out)); err != nil || len(fields) < 2 || fields[1] != "1024" {
+		t.Errorf("got %s (%v), want a disk of 1024 KB", out, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+		t.Errorf("got %v outside, want nothing", left)
+	}
+}
