@@ -40,8 +40,10 @@ func TestRedisIsNotAlwaysEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, v := newRemote(), &vendor{class: fashionai.OK, body: best}
 		open(t, v, shared(r)).want("first", sales(), 200, reco.FromAPI, best)
+		synctest.Wait() // for Redis to have it
 		v.says(fashionai.OK, later)
 		open(t, v, shared(r)).want("forced", forced(sales()), 200, reco.FromAPI, later)
+		synctest.Wait()
 		time.Sleep(8 * time.Minute)
 		v.says(fashionai.ServerError, "")
 		open(t, v, shared(r)).want("in an outage", sales(), 200, reco.FromCache, later)
