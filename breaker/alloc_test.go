@@ -16,7 +16,7 @@ func TestClosedDoesNotAllocate(t *testing.T) {
 		{Kind: breaker.Success, Took: time.Second},
 		{Kind: breaker.Failure, Took: time.Millisecond},
 	} {
-		b := start(t, func(o *breaker.Options) { o.FailureRatio, o.SlowRatio = 1, 1 })
+		b := start(t, func(o *breaker.Options) { o.FailureRatio, o.SlowRatio, o.Recent = 1, 1, 0 })
 		call(t, b, breaker.Success, 1) // with which no ratio ever reaches 1
 		if got := testing.AllocsPerRun(1000, func() {
 			p, err := b.Admit()

@@ -46,6 +46,7 @@ type Breaker struct {
 	closedAt   time.Time // start of the time closed
 	step       int       // openings since the last recovery: the exponent of the back-off
 	unreached  int       // connection failures in a row
+	recent     recent    // the last calls
 
 	probing  bool      // half-open, and the probe is under way
 	probeDue time.Time // when it counts as failed

@@ -406,12 +406,12 @@ func TestConcurrentCallers(t *testing.T) {
 }
 
 func TestValidateReportsEverything(t *testing.T) {
-	_, err := breaker.New(breaker.Options{FailureRatio: 2, SlowCall: -1, ConnectFailures: -1, OpenMax: -1})
+	_, err := breaker.New(breaker.Options{FailureRatio: 2, SlowCall: -1, Recent: 65, ConnectFailures: -1, OpenMax: -1})
 	if err == nil {
 		t.Fatal("got no error, want one")
 	}
 	for _, want := range []string{
-		"name", "bucket period", "minimum of 0 calls", "failure ratio 2", "slow call", "connection failures",
+		"name", "bucket period", "minimum of 0 calls", "failure ratio 2", "slow call", "65 recent calls", "recent ratio", "connection failures",
 		"shortest opening", "longest opening", "probes to close", "probe time-out",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -195,3 +195,79 @@ func history(b *breaker.Breaker, random *rand.Rand, steps int, probes func(int))
 		probes(n)
 	}
 }
+
+// A service that turns slow, or fails, all at once is stopped within its next 18 calls,
+// however long it has been well.
+func TestAGoodPastDoesNotKeepItClosed(t *testing.T) {
+	const want = "18 of the last 20 calls failed or took over 800ms"
+	turns := map[string]func(*testing.T, *breaker.Breaker, int){
+		"slow":   slow,
+		"failed": func(t *testing.T, b *breaker.Breaker, n int) { call(t, b, breaker.Failure, n) },
+		"both": func(t *testing.T, b *breaker.Breaker, n int) {
+			slow(t, b, n/2)
+			call(t, b, breaker.Failure, n-n/2)
+		},
+	}
+	for name, turn := range turns {
+		synctest.Test(t, func(t *testing.T) {
+			b := start(t)
+			for range 60 {
+				call(t, b, breaker.Success, 100)
+				time.Sleep(500 * time.Millisecond)
+			}
+			turn(t, b, 17)
+			state(t, b, breaker.Closed)
+			turn(t, b, 1)
+			if got := b.Snapshot(); got.State != breaker.Open || got.Reason != want {
+				t.Errorf("%s: got %s (%s), want open (%s)", name, got.State, got.Reason, want)
+			}
+		})
+	}
+}
+
+// What was before the breaker opened says nothing of the service that is back.
+func TestTheLastCallsBeginAnewWithARecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t)
+		call(t, b, breaker.Success, 50)
+		slow(t, b, 18)
+		state(t, b, breaker.Open)
+		time.Sleep(time.Until(b.NextAttempt()))
+		call(t, b, breaker.Success, 3)
+		state(t, b, breaker.Closed)
+		call(t, b, breaker.Success, 20)
+		slow(t, b, 17)
+		state(t, b, breaker.Closed)
+	})
+}
+
+// The shares that are too few to open are so at any rate of calls, in any stretch of them.
+func TestTooFewAreTooFewInEveryStretch(t *testing.T) {
+	shares := map[string]struct{ failing, slow float64 }{
+		"30 % fail":                    {failing: 0.3},
+		"30 % are slow":                {slow: 0.3},
+		"15 % fail, and 15 % are slow": {failing: 0.15, slow: 0.15},
+	}
+	for name, share := range shares {
+		synctest.Test(t, func(t *testing.T) {
+			random, jitter := seeded(7)
+			b := start(t, jitter)
+			call(t, b, breaker.Success, 100)
+			for range 200_000 {
+				time.Sleep(5 * time.Millisecond)
+				o := breaker.Outcome{Kind: breaker.Success}
+				if random.Float64() < share.failing {
+					o.Kind = breaker.Failure
+				}
+				if random.Float64() < share.slow {
+					o.Took = time.Second
+				}
+				p := admit(t, b)
+				p.Done(o)
+			}
+			if got := b.Snapshot(); got.Transitions != 0 {
+				t.Errorf("%s: got %d transitions, want none: %+v", name, got.Transitions, got.Changes)
+			}
+		})
+	}
+}

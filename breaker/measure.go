@@ -3,6 +3,7 @@ package breaker
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -96,6 +97,7 @@ func (b *Breaker) settleProbeLocked(o Outcome, slow bool) {
 
 // settleCallLocked counts a call made while closed.
 func (b *Breaker) settleCallLocked(o Outcome, slow bool) {
+	b.recent.add(slow || o.Kind != Success)
 	if slow {
 		b.countLocked(tookLong)
 	}
@@ -166,8 +168,28 @@ func (b *Breaker) verdict(c gobreaker.Counts) string {
 	if share := float64(c.TotalExclusions) / float64(calls); b.opt.SlowCall > 0 && share >= b.opt.SlowRatio {
 		return fmt.Sprintf("slow: %.0f%% of %d calls took over %s in %s", 100*share, calls, b.opt.SlowCall, b.opt.Window)
 	}
+	if n := b.opt.Recent; n > 0 && calls >= n {
+		if bad := b.recent.bad(n); float64(bad) >= b.opt.RecentRatio*float64(n) {
+			return fmt.Sprintf("%d of the last %d calls failed or took over %s", bad, n, b.opt.SlowCall)
+		}
+	}
 	return ""
 }
+
+// recent is the last calls, the youngest in the lowest bit: set if it failed or was slow.
+type recent uint64
+
+const maxRecent = 64
+
+func (r *recent) add(bad bool) {
+	*r <<= 1
+	if bad {
+		*r |= 1
+	}
+}
+
+// bad is how many of the last n calls were.
+func (r recent) bad(n int) int { return bits.OnesCount64(uint64(r) << (maxRecent - n)) }
 
 // changed is called by gobreaker when it has changed its state, under both locks.
 func (b *Breaker) changed(from, to State) {
@@ -176,6 +198,7 @@ func (b *Breaker) changed(from, to State) {
 	b.generation++
 	b.probing = false
 	b.unreached = 0
+	b.recent = 0
 	change := Change{From: from, To: to, Reason: b.because, At: now}
 	b.because = ""
 	switch to {
