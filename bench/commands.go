@@ -14,6 +14,7 @@ func commands() []command {
 		{"ab", "measure two targets in turn and say how sure the difference is", cmdAB},
 		{"find", "search the highest rate that keeps the objectives", cmdFind},
 		{"chaos", "let faults loose and hold the sidecar to its pass marks", cmdChaos},
+		{"soak", "offer a steady load for long and show what grows", cmdSoak},
 		{"rank", "hold the fallback's lists against the API's own, in a simulation", cmdRank},
 		{"hit", "foretell the hit share and the load on Redis, without a network", cmdHit},
 		{"gen", "write a scenario's requests as a trace", cmdGen},

@@ -34,6 +34,7 @@ const (
 	Invented    Kind = "invented" // an event the API saw and nobody asked
 	Phantom     Kind = "phantom"  // more calls than accepted events and retries
 	Unbalanced  Kind = "balance"  // the sidecar's own counts do not add up
+	Immortal    Kind = "immortal" // a key in Redis that has no life
 )
 
 // Finding is one kind of violation, how often, and the first of them.

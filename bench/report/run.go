@@ -33,8 +33,9 @@ type Run struct {
 	Ledger     check.Settlement `json:"ledger"`
 	Violations []check.Finding  `json:"violations,omitempty"`
 	Objectives []Objective      `json:"objectives,omitempty"`
-	CPU        Duration         `json:"cpu"`      // the sidecars used
-	Resident   int64            `json:"resident"` // bytes of the sidecars at the end
+	Trends     []*Trend         `json:"trends,omitempty"` // of a soak
+	CPU        Duration         `json:"cpu"`              // the sidecars used
+	Resident   int64            `json:"resident"`         // bytes of the sidecars at the end
 }
 
 // Duration is written in JSON as microseconds, fractions included.

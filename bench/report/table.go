@@ -98,6 +98,9 @@ func (r *Run) WriteTable(w io.Writer) error {
 	for _, o := range r.Objectives {
 		fmt.Fprintln(w, o)
 	}
+	for _, t := range r.Trends {
+		fmt.Fprintln(w, t)
+	}
 	for _, v := range r.Void {
 		fmt.Fprintf(w, "VOID  %s\n", v)
 	}
