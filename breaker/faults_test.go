@@ -200,13 +200,10 @@ func history(b *breaker.Breaker, random *rand.Rand, steps int, probes func(int))
 // however long it has been well.
 func TestAGoodPastDoesNotKeepItClosed(t *testing.T) {
 	const want = "18 of the last 20 calls failed or took over 800ms"
-	turns := map[string]func(*testing.T, *breaker.Breaker, int){
-		"slow":   slow,
-		"failed": func(t *testing.T, b *breaker.Breaker, n int) { call(t, b, breaker.Failure, n) },
-		"both": func(t *testing.T, b *breaker.Breaker, n int) {
-			slow(t, b, n/2)
-			call(t, b, breaker.Failure, n-n/2)
-		},
+	turns := map[string]breaker.Outcome{
+		"slow":   {Kind: breaker.Success, Took: 801 * time.Millisecond},
+		"failed": {Kind: breaker.Failure},
+		"both":   {Kind: breaker.Failure, Took: 801 * time.Millisecond},
 	}
 	for name, turn := range turns {
 		synctest.Test(t, func(t *testing.T) {
@@ -215,9 +212,13 @@ func TestAGoodPastDoesNotKeepItClosed(t *testing.T) {
 				call(t, b, breaker.Success, 100)
 				time.Sleep(500 * time.Millisecond)
 			}
-			turn(t, b, 17)
-			state(t, b, breaker.Closed)
-			turn(t, b, 1)
+			for n := range 18 {
+				if got := b.State(); got != breaker.Closed {
+					t.Errorf("%s: got %s after %d calls, want closed", name, got, n)
+				}
+				p := admit(t, b)
+				p.Done(turn)
+			}
 			if got := b.Snapshot(); got.State != breaker.Open || got.Reason != want {
 				t.Errorf("%s: got %s (%s), want open (%s)", name, got.State, got.Reason, want)
 			}

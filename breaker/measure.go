@@ -97,7 +97,7 @@ func (b *Breaker) settleProbeLocked(o Outcome, slow bool) {
 
 // settleCallLocked counts a call made while closed.
 func (b *Breaker) settleCallLocked(o Outcome, slow bool) {
-	b.recent.add(slow || o.Kind != Success)
+	b.recent = b.recent.with(slow || o.Kind != Success)
 	if slow {
 		b.countLocked(tookLong)
 	}
@@ -181,11 +181,12 @@ type recent uint64
 
 const maxRecent = 64
 
-func (r *recent) add(bad bool) {
-	*r <<= 1
+// with is r with one more call.
+func (r recent) with(bad bool) recent {
 	if bad {
-		*r |= 1
+		return r<<1 | 1
 	}
+	return r << 1
 }
 
 // bad is how many of the last n calls were.
