@@ -2,6 +2,7 @@ package reco_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"vitrine/internal/reco"
@@ -57,6 +58,28 @@ func BenchmarkParseRanking(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := reco.ParseRanking(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkNewRanking is what dressing a list of the shop's own costs at its end.
+func BenchmarkNewRanking(b *testing.B) {
+	ids := rankingOf(200).IDs()
+	b.ReportAllocs()
+	for b.Loop() {
+		reco.NewRanking(ids)
+	}
+}
+
+// BenchmarkParseNative reads a request that brings the platform's own ordering.
+func BenchmarkParseNative(b *testing.B) {
+	products := strings.TrimPrefix(strings.TrimSuffix(rankingOf(200).JSON(), "}"), `{"products":`)
+	body := []byte(`{"sessionId":"s","eventType":"customShelf","data":{"id":""},"vitrine":{"complete":true,"native":` + products + `}}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := reco.ParseRequest(body); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,8 +3,8 @@ package reco
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"hash/maphash"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -70,10 +70,11 @@ func NewRanking(ids []string) Ranking {
 	for _, id := range ids {
 		size += len(id) + len(`"",`)
 	}
+	var room [512]uint32
+	seen := newIDSet(ids, room[:])
 	dst := append(make([]byte, 0, size), rankingHead...)
-	seen := newIDSet(len(ids))
-	for _, id := range ids {
-		if id == "" || !utf8.ValidString(id) || !seen.add(id) {
+	for i, id := range ids {
+		if id == "" || !utf8.ValidString(id) || !seen.add(i) {
 			continue
 		}
 		if len(dst) > len(rankingHead) {
@@ -163,8 +164,7 @@ func (r Ranking) contains(id string) bool {
 // cutString reads the string that s, a body this package encoded, begins with,
 // and says how many bytes it took there.
 func cutString(s string) (id string, n int) {
-	end := strings.IndexByte(s[1:], '"') + 1
-	if strings.IndexByte(s[1:end], '\\') < 0 {
+	if end := 1 + plain(s[1:]); s[end] == '"' {
 		return s[1:end], end + 1
 	}
 	r := reader{s: s}
@@ -172,37 +172,35 @@ func cutString(s string) (id string, n int) {
 	return id, r.i
 }
 
-// idSet remembers ids: a handful in place, more in a map, since a list may come
-// from outside and be made of thousands.
+// idSet tells the ids of a list that repeat an earlier one from those that do not: a
+// hash table of their places in the list, which for most lists needs no memory of its
+// own, and is cheaper than a map for the others. Its seed is its own, so that no list
+// can be made to collide.
 type idSet struct {
-	few  []string
-	many map[string]struct{}
+	ids   []string
+	seed  maphash.Seed
+	table []uint32 // 1 + the place of an id; a power of two, at most half full
 }
 
-const fewIDs = 16
-
-func newIDSet(n int) *idSet {
-	if n <= fewIDs {
-		return &idSet{few: make([]string, 0, fewIDs)}
+// newIDSet returns the set of none of the ids yet. It uses room if that is enough, a
+// power of two of zeros.
+func newIDSet(ids []string, room []uint32) idSet {
+	if 2*len(ids) > len(room) {
+		room = make([]uint32, 1<<bits.Len(uint(2*len(ids))))
 	}
-	return &idSet{many: make(map[string]struct{}, n)}
+	return idSet{ids: ids, seed: maphash.MakeSeed(), table: room}
 }
 
-// add reports whether id is new.
-func (s *idSet) add(id string) bool {
-	if s.many != nil {
-		before := len(s.many)
-		s.many[id] = struct{}{}
-		return len(s.many) > before
-	}
-	if slices.Contains(s.few, id) {
-		return false
-	}
-	if s.few = append(s.few, id); len(s.few) > fewIDs {
-		s.many = make(map[string]struct{}, 2*fewIDs)
-		for _, have := range s.few {
-			s.many[have] = struct{}{}
+// add puts the id at a place of the list into the set and reports whether it is new.
+func (s *idSet) add(place int) bool {
+	id, last := s.ids[place], uint64(len(s.table)-1)
+	for slot := maphash.String(s.seed, id); ; slot++ {
+		switch taken := &s.table[slot&last]; {
+		case *taken == 0:
+			*taken = uint32(place + 1) //nolint:gosec // no body is that long
+			return true
+		case s.ids[*taken-1] == id:
+			return false
 		}
 	}
-	return true
 }

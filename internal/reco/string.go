@@ -1,6 +1,8 @@
 package reco
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -16,17 +18,40 @@ func (r *reader) str() string {
 		return ""
 	}
 	start := r.i + 1
-	for i := start; i < len(r.s); i++ {
-		switch c := r.s[i]; {
-		case c == '"':
-			r.i = i + 1
-			return r.s[start:i]
-		case c == '\\' || c < ' ' || c >= utf8.RuneSelf:
-			return r.strSlow(start, i)
+	end := start + plain(r.s[start:])
+	if end < len(r.s) && r.s[end] == '"' {
+		r.i = end + 1
+		return r.s[start:end]
+	}
+	return r.strSlow(start, end)
+}
+
+// plain returns how many bytes s begins with that stand for themselves in a JSON
+// string: ASCII, less control characters, quotes and backslashes.
+//
+// It looks at eight bytes at once: each test leaves the highest bit of a byte set which
+// it finds, or of one above it, so that the lowest set one is right. Of what a request
+// costs that brings two hundred ids, looking at one byte after the other is a third.
+func plain(s string) int {
+	const (
+		each = 0x0101010101010101
+		high = 0x80 * each
+	)
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64([]byte(s[i : i+8]))
+		control, quote, backslash := w-' '*each, (w^'"'*each)-each, (w^'\\'*each)-each
+		found := (w | control | quote | backslash) & high
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)/8
 		}
 	}
-	r.fail("a string without an end")
-	return ""
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			break
+		}
+	}
+	return i
 }
 
 // strSlow goes on from byte i of a string that holds more than plain ASCII.
@@ -128,19 +153,20 @@ func (r *reader) hex4(i int) (rune, bool) {
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0
-	for i := range len(s) {
+	for i := plain(s); i < len(s); i += plain(s[i:]) {
 		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
+		i++
+		if c >= utf8.RuneSelf {
 			continue
 		}
-		dst = append(dst, s[from:i]...)
+		dst = append(dst, s[from:i-1]...)
 		if c >= ' ' {
 			dst = append(dst, '\\', c)
 		} else {
 			const hex = "0123456789abcdef"
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
-		from = i + 1
+		from = i
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
