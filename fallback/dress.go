@@ -129,6 +129,7 @@ func (t *Trace) slots(source reco.Source, ranking reco.Ranking) {
 type dressing struct {
 	ids     []string
 	slots   []reco.Source   // of each id
+	first   reco.Ranking    // the first list that gave any; often they all are its
 	gone    map[string]Rule // ids that are not taken, beside those of a short Exclude
 	soldOut int             // ids that were left out because they are
 }
@@ -157,7 +158,7 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 	} else {
 		dressed.OutOfStock = g.soldOut > 0
 	}
-	if dressed.Ranking = job.Head.Ranking; !g.is(dressed.Ranking) {
+	if dressed.Ranking = g.first; !g.is(dressed.Ranking) {
 		dressed.Ranking = reco.NewRanking(g.ids)
 	}
 	if job.Trace != nil {
@@ -170,6 +171,9 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 func (g *dressing) add(rules *Rules, job *Job, c Course) {
 	g.bar(g.ids, ruleRepeated)
 	req, start := job.Request, len(g.ids)
+	if start == 0 {
+		g.first = c.Ranking
+	}
 	g.ids = c.Ranking.AppendIDs(g.ids)
 	list, soldOut := rules.Keep(req.Type, c.Source, job.At, g.ids[start:], job.Trace)
 	g.soldOut += soldOut
@@ -255,6 +259,6 @@ func (g *dressing) reset() bool {
 	}
 	clear(g.ids[:cap(g.ids)])
 	clear(g.gone)
-	g.ids, g.slots, g.soldOut = g.ids[:0], g.slots[:0], 0
+	g.ids, g.slots, g.first, g.soldOut = g.ids[:0], g.slots[:0], reco.Ranking{}, 0
 	return true
 }

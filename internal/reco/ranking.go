@@ -193,7 +193,7 @@ func newIDSet(ids []string, room []uint32) idSet {
 
 // add puts the id at a place of the list into the set and reports whether it is new.
 func (s *idSet) add(place int) bool {
-	id, last := s.ids[place], uint64(len(s.table)-1)
+	id, last := s.ids[place], uint64(len(s.table)-1) //nolint:gosec // the table has room
 	for slot := maphash.String(s.seed, id); ; slot++ {
 		switch taken := &s.table[slot&last]; {
 		case *taken == 0:
