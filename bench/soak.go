@@ -185,13 +185,13 @@ func (s *sponge) lookAtRedis(ctx context.Context, client *redis.Client, at float
 		s.note("memory of Redis", at, used)
 	}
 	if s.immortal == "" {
-		s.immortal, err = immortal(ctx, client)
+		s.immortal, err = keyWithoutLife(ctx, client)
 	}
 	return err
 }
 
-// immortal returns a key that has no life, "" if every one has.
-func immortal(ctx context.Context, client *redis.Client) (string, error) {
+// keyWithoutLife returns a key that has no life, "" if every one has.
+func keyWithoutLife(ctx context.Context, client *redis.Client) (string, error) {
 	for cursor := uint64(0); ; {
 		keys, next, err := client.Scan(ctx, cursor, "*", 1000).Result()
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func TestImmortalKeyIsFound(t *testing.T) {
+func TestKeyWithoutLifeIsFound(t *testing.T) {
 	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer client.Close()
@@ -19,13 +19,13 @@ func TestImmortalKeyIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := immortal(t.Context(), client); got != "" || err != nil {
+	if got, err := keyWithoutLife(t.Context(), client); got != "" || err != nil {
 		t.Errorf("got %q (%v), want none", got, err)
 	}
 	if err := client.Set(t.Context(), "d", "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := immortal(t.Context(), client); got != "d" || err != nil {
+	if got, err := keyWithoutLife(t.Context(), client); got != "d" || err != nil {
 		t.Errorf("got %q (%v), want d", got, err)
 	}
 }
