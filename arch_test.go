@@ -26,6 +26,7 @@ func mayImport() map[string]string {
 		"breaker":            "",
 		"internal/logs":      "",
 		"internal/secret":    "",
+		"internal/trace":     "",
 		"internal/redistest": "",
 
 		// One dependency each: Redis, the API, the shop's platform, its feed.
@@ -72,6 +73,7 @@ func mayUse() map[string]string {
 		"github.com/sony/gobreaker/v2":            "breaker",
 		"github.com/tidwall/gjson":                "fallback/platform",
 		"github.com/valyala/fasthttp":             "internal/proxy internal/fashionai",
+		"google.golang.org/protobuf":              "internal/trace",
 		"go.yaml.in/yaml/v4":                      "internal/config",
 	}
 }
