@@ -21,6 +21,7 @@ import (
 type Natives struct {
 	opt   NativeOptions
 	owner string // of our leases
+	shop  atomic.Pointer[shop]
 
 	loads    *lane // look into Shared, held up by nothing else
 	platform *lane // ask the platform, within its quota and behind its breaker
@@ -40,6 +41,7 @@ type Natives struct {
 // NewNatives reads the file of lists, if there is one, and starts nothing: see Run.
 func NewNatives(o NativeOptions) (*Natives, error) {
 	n := &Natives{opt: o.withDefaults(), owner: rand.Text(), entries: make(map[place]*entry), recent: list.New()}
+	n.shop.Store(&shop{n.opt.Platform, n.opt.Namespace})
 	n.loads = newLane(n.opt.Workers, n.load, nil)
 	n.platform = newLane(n.opt.Workers, n.fetch, n.platformWait)
 	n.sales = newLane(1, n.fetch, nil)
@@ -110,7 +112,8 @@ func (n *Natives) places(dst []place, e reco.Event) []place {
 func (n *Natives) serves(from source, kind platform.List) bool {
 	switch from {
 	case fromPlatform:
-		return n.opt.Platform != nil && n.opt.Platform.Serves(kind)
+		shop := n.shop.Load().platform
+		return shop != nil && shop.Serves(kind)
 	case fromFile:
 		return n.file.Load() != nil
 	default:

@@ -29,7 +29,7 @@ const backOffMin = time.Second
 // load takes e's snapshot over from Shared, if there is one and it is newer than
 // ours. Unless that makes it young again, the source is asked.
 func (n *Natives) load(ctx context.Context, e *entry) {
-	found := n.sharedSnapshot(ctx, e.place)
+	found := n.sharedSnapshot(ctx, n.shop.Load(), e.place)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.adoptLocked(e, found) {
@@ -51,10 +51,10 @@ func (n *Natives) adoptLocked(e *entry, found *snapshot) bool {
 	if found == nil {
 		return false
 	}
-	if e.snapshot == nil || found.at.After(e.snapshot.at) {
+	if e.snapshot == nil || found.from != e.snapshot.from || found.at.After(e.snapshot.at) {
 		n.installLocked(e, found)
 	}
-	if e.snapshot.age(time.Now()) >= n.opt.Refresh {
+	if !n.young(e.snapshot, time.Now()) {
 		return false
 	}
 	n.counts[outcomeShared]++
@@ -72,31 +72,32 @@ func (n *Natives) settleLocked(e *entry) {
 func (n *Natives) fetch(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
+	from := n.shop.Load()
 	if n.opt.Shared != nil {
-		if !n.lease(ctx, e.place) {
+		if !n.lease(ctx, from, e.place) {
 			n.poll(e)
 			return
 		}
-		defer n.release(ctx, e.place)
-		if n.broughtByOther(ctx, e) {
+		defer n.release(ctx, from, e.place)
+		if n.broughtByOther(ctx, from, e) {
 			return
 		}
 	}
-	n.refresh(ctx, e)
+	n.refresh(ctx, from, e)
 }
 
 // refresh asks e's source.
-func (n *Natives) refresh(ctx context.Context, e *entry) {
+func (n *Natives) refresh(ctx context.Context, from *shop, e *entry) {
 	n.mu.Lock()
 	before := e.snapshot
 	n.mu.Unlock()
 	began := time.Now()
-	result, err := n.ask(ctx, e.place, before.validators())
+	result, err := n.ask(ctx, from, e.place, before.validators(from))
 	if err != nil {
-		n.failed(e, err)
+		n.failed(from, e, err)
 		return
 	}
-	now := &snapshot{ranking: reco.NewRanking(result.IDs), at: began, seen: result.Validators}
+	now := &snapshot{ranking: reco.NewRanking(result.IDs), at: began, seen: result.Validators, from: from}
 	how := outcomeFetched
 	if result.NotModified {
 		now.ranking, how = before.ranking, outcomeUnchanged
@@ -111,8 +112,8 @@ func (n *Natives) refresh(ctx context.Context, e *entry) {
 
 // broughtByOther looks once more into Shared, now that the lease is ours: its last
 // holder may have finished since.
-func (n *Natives) broughtByOther(ctx context.Context, e *entry) bool {
-	found := n.sharedSnapshot(ctx, e.place)
+func (n *Natives) broughtByOther(ctx context.Context, from *shop, e *entry) bool {
+	found := n.sharedSnapshot(ctx, from, e.place)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.adoptLocked(e, found)
@@ -129,11 +130,12 @@ func (n *Natives) poll(e *entry) {
 
 // failed keeps what there is, and leaves the list alone for a while: half of a
 // growing time, and as much of the other half as chance has it. If it was the
-// breaker that let nothing through, the list only goes back into its queue.
-func (n *Natives) failed(e *entry, err error) {
+// breaker that let nothing through, or another platform is to be asked by now, the
+// list only goes back into its queue.
+func (n *Natives) failed(from *shop, e *entry, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, refused := errors.AsType[*breaker.Refused](err); refused {
+	if _, refused := errors.AsType[*breaker.Refused](err); refused || from != n.shop.Load() {
 		n.enqueueLocked(n.laneOf(e.place), e)
 		return
 	}
@@ -156,7 +158,7 @@ func growing(from, to time.Duration, step int) time.Duration {
 }
 
 // ask asks a place's source.
-func (n *Natives) ask(ctx context.Context, p place, seen platform.Validators) (platform.Result, error) {
+func (n *Natives) ask(ctx context.Context, from *shop, p place, seen platform.Validators) (platform.Result, error) {
 	if p.source == fromSales {
 		ids, err := n.opt.Sales.SalesRanking(ctx, p.id)
 		return platform.Result{IDs: ids}, err
@@ -164,14 +166,14 @@ func (n *Natives) ask(ctx context.Context, p place, seen platform.Validators) (p
 	q := platform.Query{List: p.kind, ID: p.id, Seen: seen}
 	guard := n.opt.Breaker
 	if guard == nil {
-		return n.opt.Platform.Fetch(ctx, q)
+		return from.platform.Fetch(ctx, q)
 	}
 	permit, err := guard.Admit()
 	if err != nil {
 		return platform.Result{}, err
 	}
 	began := time.Now()
-	result, err := n.opt.Platform.Fetch(ctx, q)
+	result, err := from.platform.Fetch(ctx, q)
 	permit.Done(breaker.Outcome{Kind: verdict(err), Took: time.Since(began)})
 	return result, err
 }
@@ -199,10 +201,11 @@ func verdict(err error) breaker.Kind {
 // platformWait is how long the platform must not be asked for anything. The pause
 // that it asked for itself is part of the quota's.
 func (n *Natives) platformWait() time.Duration {
-	if n.opt.Platform == nil {
+	shop := n.shop.Load().platform
+	if shop == nil {
 		return idle
 	}
-	wait := n.opt.Platform.Quota().Wait
+	wait := shop.Quota().Wait
 	if n.opt.Breaker != nil {
 		if at := n.opt.Breaker.NextAttempt(); !at.IsZero() {
 			wait = max(wait, time.Until(at))

@@ -46,8 +46,7 @@ func (n *Natives) touchLocked(p place, now time.Time) *entry {
 	n.recent.MoveToFront(e.position)
 	e.asked = now
 	e.asks++
-	young := e.snapshot != nil && e.snapshot.age(now) < n.opt.Refresh
-	if young || e.lane != nil || now.Before(e.due) {
+	if n.young(e.snapshot, now) || e.lane != nil || now.Before(e.due) {
 		return e
 	}
 	if n.opt.Shared != nil {

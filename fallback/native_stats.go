@@ -63,8 +63,8 @@ func (o outcome) String() string {
 // Stats counts. It looks at every snapshot, and is for scrapes and status pages.
 func (n *Natives) Stats() NativeStats {
 	s := NativeStats{LeftToday: -1, Outcomes: make(map[string]uint64, numOutcomes)}
-	if n.opt.Platform != nil {
-		s.LeftToday = n.opt.Platform.Quota().Left
+	if shop := n.shop.Load().platform; shop != nil {
+		s.LeftToday = shop.Quota().Left
 	}
 	now := time.Now()
 	n.mu.Lock()

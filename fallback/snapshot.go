@@ -17,6 +17,7 @@ type snapshot struct {
 	ranking reco.Ranking
 	at      time.Time // when the fetch that brought it began
 	seen    platform.Validators
+	from    *shop // nil for the file's
 }
 
 func (s *snapshot) usable() bool { return s != nil && !s.ranking.Empty() }
@@ -25,8 +26,10 @@ func (s *snapshot) usable() bool { return s != nil && !s.ranking.Empty() }
 // fetched it may be ahead of ours.
 func (s *snapshot) age(now time.Time) time.Duration { return max(now.Sub(s.at), 0) }
 
-func (s *snapshot) validators() platform.Validators {
-	if s == nil {
+// validators are those of a platform's answer; what another platform said they tell
+// nothing about.
+func (s *snapshot) validators(of *shop) platform.Validators {
+	if s == nil || s.from != of {
 		return platform.Validators{}
 	}
 	return s.seen

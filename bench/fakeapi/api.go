@@ -5,7 +5,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +25,7 @@ type API struct {
 	people   *people
 	lines    *lines
 	bulk     bulk
+	tokens   atomic.Pointer[[]string] // accepted
 
 	onScript func() // told after a script was set; a Server replaces it before it listens
 }
@@ -43,6 +46,7 @@ func New(opts Options) (*API, error) {
 		onScript: func() {},
 	}
 	a.lines, a.bulk = newLines(a.director), newBulk()
+	a.Accept(opts.Token)
 	const products, crm = "/api/v1/products/protected/", "/api/v1/crm/protected/"
 	a.mux.Handle("POST "+products+"recommendation", a.handler(Recommendation, a.recommendation))
 	a.mux.Handle("GET "+crm+"profile/{kind}/{value}", a.handler(Profile, a.profile))
@@ -76,8 +80,15 @@ func (a *API) Ranking(session, user, eventType, id string) []string {
 // Rankings returns what computes the lists, the catalogue filled in.
 func (a *API) Rankings() Rankings { return a.opts.Rankings }
 
-// Token returns the token the API demands.
+// Token returns the token the API demands at its start.
 func (a *API) Token() string { return a.opts.Token }
+
+// Accept makes these the tokens that are accepted from the next call on, and no others: two
+// for the overlap of a rotation, one after it.
+func (a *API) Accept(tokens ...string) {
+	tokens = slices.Clone(tokens)
+	a.tokens.Store(&tokens)
+}
 
 // Set lets the faults loose until they are replaced, and returns when they hold. It
 // reports faults that make no sense, and then changes nothing.
@@ -181,7 +192,7 @@ func (a *API) decide(c call, v verdict, honest func(call) reply) reply {
 		rep.retryAfter = v.fault.retryAfter(time.Now())
 		return rep
 	}
-	if c.Header.Get(TokenHeader) != a.opts.Token {
+	if !slices.Contains(*a.tokens.Load(), c.Header.Get(TokenHeader)) {
 		return failure(http.StatusUnauthorized, "Invalid or missing token")
 	}
 	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != "application/json" {

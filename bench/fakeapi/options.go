@@ -22,7 +22,8 @@ type Options struct {
 	// shopdata.New(1, 2000, 40).
 	Rankings Rankings
 
-	// Token is what TokenHeader must carry. Empty means DefaultToken.
+	// Token is what TokenHeader must carry, until API.Accept says otherwise. Empty means
+	// DefaultToken.
 	Token string
 
 	// Seed starts the dice for latencies and shares. Calls under way together

@@ -117,11 +117,11 @@ func (s *sidecar) makeNatives() error {
 	}
 	o := fallback.NativeOptions{File: p.File, Refresh: p.Refresh}
 	if p.Kind != noPlatform {
-		shop, err := platform.New(platformOptions(s.conf))
-		if err != nil {
+		var err error
+		if s.shop, err = platform.New(platformOptions(s.conf)); err != nil {
 			return err //nolint:wrapcheck // it names the key
 		}
-		o.Platform, o.Breaker, o.Namespace = shop, s.breakers.platform, shop.Fingerprint()
+		o.Platform, o.Breaker, o.Namespace = s.shop, s.breakers.platform, s.shop.Fingerprint()
 	}
 	if p.SalesRanking {
 		sales, err := s.makeSales()

@@ -119,13 +119,19 @@ func launch(t *testing.T, url string, flags ...string) *sidecar {
 // file that they name.
 func launchWith(t *testing.T, flags ...string) *sidecar {
 	t.Helper()
+	return launchTokenless(t, append([]string{"--upstream.token=" + fakeapi.DefaultToken, "--upstream.timeout=10s"}, flags...)...)
+}
+
+// launchTokenless is launchWith for who brings a token of his own.
+func launchTokenless(t *testing.T, flags ...string) *sidecar {
+	t.Helper()
 	s := &sidecar{
 		t: t, outbox: filepath.Join(t.TempDir(), "outbox"), log: &transcript{}, exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience},
 	}
 	flags = append([]string{
 		"serve", "--listen=127.0.0.1:0", "--probe.listen=127.0.0.1:0", "--admin.listen=127.0.0.1:0",
-		"--upstream.token=" + fakeapi.DefaultToken, "--outbox.dir=" + s.outbox, "--upstream.timeout=10s",
+		"--outbox.dir=" + s.outbox,
 	}, flags...)
 	for _, f := range flags { // the last one counts
 		if dir, ok := strings.CutPrefix(f, "--outbox.dir="); ok {

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"vitrine/fallback/platform"
 	"vitrine/internal/config"
 	"vitrine/internal/ops"
 )
@@ -52,15 +54,18 @@ type reloaded struct {
 }
 
 // reload reads the configuration again, and the token file with it. Of what has changed,
-// the budgets, the rules and the log level hold at once; the rest is named. On an error
-// everything stays as it is.
+// the token, the platform, the budgets, the rules and the log level hold at once; the rest is
+// named. On an error everything stays as it is.
 func (s *sidecar) reload(context.Context) (any, error) {
 	o := s.origin
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	inForce := *o.inForce.Load()
 	now, warnings, err := o.load()
+	done := reloaded{Applied: []string{}, NeedsRestart: []string{}}
 	if err == nil {
-		err = s.token.Reload()
+		done = s.sort(config.Changed(inForce, now), now)
+		err = s.apply(&inForce, now, done.Applied)
 	}
 	if err != nil {
 		o.failures.Add(1)
@@ -69,16 +74,6 @@ func (s *sidecar) reload(context.Context) (any, error) {
 	for _, warning := range warnings {
 		s.log.Warn("configuration: " + warning)
 	}
-	inForce := *o.inForce.Load()
-	done := reloaded{Applied: []string{}, NeedsRestart: []string{}}
-	for _, key := range config.Changed(inForce, now) {
-		if s.reloadable(key) {
-			done.Applied = append(done.Applied, key)
-		} else {
-			done.NeedsRestart = append(done.NeedsRestart, key)
-		}
-	}
-	s.apply(&inForce, now)
 	o.inForce.Store(&inForce)
 	o.reloads.Add(1)
 	o.last.Store(time.Now().Unix())
@@ -86,11 +81,30 @@ func (s *sidecar) reload(context.Context) (any, error) {
 	return done, nil
 }
 
-// reloadable reports whether a key can change while the sidecar runs.
-func (s *sidecar) reloadable(key string) bool {
+// sort tells the changed keys that can be applied from those that need a restart.
+func (s *sidecar) sort(changed []string, now config.Config) reloaded {
+	done := reloaded{Applied: []string{}, NeedsRestart: []string{}}
+	for _, key := range changed {
+		if s.reloadable(key, now) {
+			done.Applied = append(done.Applied, key)
+		} else {
+			done.NeedsRestart = append(done.NeedsRestart, key)
+		}
+	}
+	return done
+}
+
+// reloadable reports whether a key can change while the sidecar runs, to what it is now.
+func (s *sidecar) reloadable(key string, now config.Config) bool {
 	switch {
 	case key == "budget", key == "log.level":
 		return true
+	case key == "upstream.token":
+		return s.conf.Upstream.TokenFile == "" && now.Upstream.TokenFile == ""
+	case key == "platform.file", key == "platform.refresh", key == "platform.sales_ranking":
+		return false
+	case strings.HasPrefix(key, "platform."):
+		return s.shop != nil && now.Platform.Kind != noPlatform
 	case strings.HasPrefix(key, "events."):
 		return strings.HasSuffix(key, ".budget")
 	case strings.HasPrefix(key, "rules."):
@@ -100,8 +114,22 @@ func (s *sidecar) reloadable(key string) bool {
 	}
 }
 
-// apply puts what is reloadable of now into force.
-func (s *sidecar) apply(inForce *config.Config, now config.Config) {
+// apply puts what is reloadable of now into force: first what can fail, which then changes
+// nothing.
+func (s *sidecar) apply(inForce *config.Config, now config.Config, keys []string) error {
+	shop := s.shop
+	if slices.ContainsFunc(keys, func(key string) bool { return strings.HasPrefix(key, "platform.") }) {
+		var err error
+		if shop, err = s.shop.Replace(platformOptions(now)); err != nil {
+			return err //nolint:wrapcheck // it names the key
+		}
+	}
+	if err := s.reloadToken(inForce, now, keys); err != nil {
+		return err
+	}
+	if shop != s.shop {
+		s.movePlatform(inForce, now, shop)
+	}
 	inForce.Budget, inForce.Log.Level = now.Budget, now.Log.Level
 	inForce.Events.ProductView.Budget = now.Events.ProductView.Budget
 	inForce.Events.CategoryView.Budget = now.Events.CategoryView.Budget
@@ -116,6 +144,27 @@ func (s *sidecar) apply(inForce *config.Config, now config.Config) {
 		inForce.Rules = now.Rules
 		s.rules.Set(ruleOptions(now.Rules))
 	}
+	return nil
+}
+
+// reloadToken takes over a new token, from its file or from the configuration itself.
+func (s *sidecar) reloadToken(inForce *config.Config, now config.Config, keys []string) error {
+	if !slices.Contains(keys, "upstream.token") {
+		return s.token.Reload() //nolint:wrapcheck // it says it is the token
+	}
+	inForce.Upstream.Token = now.Upstream.Token
+	return s.token.Replace(now.Upstream.Token.Reveal()) //nolint:wrapcheck // it says it is the token
+}
+
+// movePlatform asks the platform as now says from now on. Its breaker lets the first call
+// through: what it has measured was about the old address or the old credentials.
+func (s *sidecar) movePlatform(inForce *config.Config, now config.Config, shop *platform.Client) {
+	was := inForce.Platform
+	inForce.Platform = now.Platform
+	inForce.Platform.File, inForce.Platform.Refresh, inForce.Platform.SalesRanking = was.File, was.Refresh, was.SalesRanking
+	s.shop = shop
+	s.breakers.platform.Replaced()
+	s.natives.SetPlatform(shop, shop.Fingerprint())
 }
 
 // watchConfig reloads at every SIGHUP, and when the file has changed.

@@ -13,6 +13,7 @@ import (
 	"vitrine/cache"
 	"vitrine/fallback"
 	"vitrine/fallback/catalog"
+	"vitrine/fallback/platform"
 	"vitrine/internal/config"
 	"vitrine/internal/delivery"
 	"vitrine/internal/fashionai"
@@ -50,6 +51,7 @@ type sidecar struct {
 	catalog  *catalog.Catalog  // nil without catalogue and rules
 	rules    *fallback.Rules   // nil with catalog
 	natives  *fallback.Natives // nil without a platform
+	shop     *platform.Client  // nil without platform.kind; replaced by a reload
 	ladder   *fallback.Ladder
 	profiles *profile.Profiles // nil without profile.enabled
 	lists    *lists.Lists      // nil without any of lists.*

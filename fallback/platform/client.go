@@ -59,6 +59,17 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
+// Replace returns a client with other options that goes on with today's count of requests,
+// or what is wrong with the options. c can still be used, for what is under way.
+func (c *Client) Replace(o Options) (*Client, error) {
+	next, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	next.quota.goOnWith(c.quota)
+	return next, nil
+}
+
 // stay follows no redirect: it would take our headers to a host nobody configured.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 

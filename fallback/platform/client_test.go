@@ -453,6 +453,14 @@ func TestDailyQuota(t *testing.T) {
 		if got, want := client.Quota(), (platform.Quota{Wait: 2 * time.Hour}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
+		// Other options change nothing about what was asked today.
+		other, err := client.Replace(o)
+		if err != nil || other.Quota() != client.Quota() {
+			t.Errorf("got %v and %+v after Replace, want the same quota", err, other.Quota())
+		}
+		if _, err := client.Replace(platform.Options{}); err == nil {
+			t.Error("got no error for options that make no sense")
+		}
 		time.Sleep(2 * time.Hour)
 		if err := fetch(); err != nil || client.Quota().Left != 1 {
 			t.Errorf("got %v and %+v on the next day", err, client.Quota())

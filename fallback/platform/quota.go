@@ -56,6 +56,15 @@ func (q *quota) take(ctx context.Context) error {
 	}
 }
 
+// goOnWith takes over what another one has counted today.
+func (q *quota) goOnWith(before *quota) {
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.day, q.used = before.day, before.used
+}
+
 // hold lets no request start for a while: the platform asked for it.
 func (q *quota) hold(pause time.Duration) {
 	q.mu.Lock()

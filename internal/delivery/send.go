@@ -160,7 +160,7 @@ func (d *Delivery) deliver(f *flight, buffer []byte) []byte {
 	if v.settled {
 		d.settle(f.at)
 	}
-	d.finishFor(f, v, e, started, result, out.StaleRetries)
+	d.finishFor(f, v, e, started, result, out)
 	return record.Body
 }
 
@@ -313,9 +313,12 @@ func (d *Delivery) backoff(attempts uint8) time.Duration {
 }
 
 // finishFor ends a flight and answers those who wait for its question.
-func (d *Delivery) finishFor(f *flight, v verdict, e reco.Event, started time.Time, r Result, stale int) {
+func (d *Delivery) finishFor(f *flight, v verdict, e reco.Event, started time.Time, r Result, out fashionai.Outcome) {
 	d.mu.Lock()
-	d.stats.Retried[StaleConnection] += uint64(stale) //nolint:gosec // a count
+	d.stats.Retried[StaleConnection] += uint64(out.StaleRetries) //nolint:gosec // a count
+	if out.Renewed {
+		d.stats.Retried[HTTP]++
+	}
 	d.resolveLocked(e, f.seq, started.Sub(d.epoch), r, d.now())
 	d.mu.Unlock()
 	d.finish(f, v)

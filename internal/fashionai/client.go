@@ -5,7 +5,7 @@
 // not used here, only its reading and writing of messages: the connections are our own. A
 // call is bounded by one instant, from waiting for a connection to the last byte of the
 // answer, and nothing is ever sent twice but to replace a request that an idle connection,
-// closed by the server, swallowed.
+// closed by the server, swallowed, or one refused for a token that has been rotated.
 package fashionai
 
 import (
@@ -22,7 +22,10 @@ import (
 	"vitrine/internal/reco"
 )
 
-const recommendationPath = "/api/v1/products/protected/recommendation"
+const (
+	recommendationPath = "/api/v1/products/protected/recommendation"
+	tokenHeader        = "X-FashionAI-APP-Token" //nolint:gosec // the name of a header
+)
 
 // Client calls the API. It is safe for concurrent use.
 type Client struct {
@@ -128,7 +131,7 @@ func (c *Client) reply(x *exchange) Reply {
 
 // begin prepares a request.
 func (c *Client) begin(method, path string, deadline time.Time, traceparent string) *exchange {
-	x := &exchange{req: fasthttp.AcquireRequest(), resp: fasthttp.AcquireResponse(), start: time.Now()}
+	x := &exchange{req: fasthttp.AcquireRequest(), resp: fasthttp.AcquireResponse(), start: time.Now(), token: c.opt.Token.Secret()}
 	x.deadline = x.start.Add(c.opt.Timeout)
 	if !deadline.IsZero() && deadline.Before(x.deadline) {
 		x.deadline = deadline
@@ -144,15 +147,32 @@ func (c *Client) begin(method, path string, deadline time.Time, traceparent stri
 	h.SetUserAgent(c.opt.UserAgent)
 	h.SetContentType("application/json") // demanded on GET too
 	h.Set("Accept", "application/json")
-	h.Set("X-FashionAI-APP-Token", c.opt.Token.Secret())
+	h.Set(tokenHeader, x.token)
 	if traceparent != "" {
 		h.Set("traceparent", traceparent)
 	}
 	return x
 }
 
-// run makes the exchange, a second time if the connection turns out to be stale.
+// run makes the exchange. If the API refuses the token and there is another by now, as in
+// the middle of a rotation, it makes it once more with that: what was refused has not been
+// received.
 func (c *Client) run(x *exchange) {
+	c.exchange(x)
+	if !x.answered || classOf(x.resp.StatusCode()) != Unauthorized {
+		return
+	}
+	renewed, err := c.opt.Token.Refused(x.token)
+	if !renewed {
+		x.err = errors.Join(x.err, err)
+		return
+	}
+	x.renew(c.opt.Token.Secret())
+	c.exchange(x)
+}
+
+// exchange makes the exchange, a second time if the connection turns out to be stale.
+func (c *Client) exchange(x *exchange) {
 	for {
 		conn, err := c.pool.take(x.deadline, x.stale > 0)
 		if err != nil {
@@ -181,7 +201,7 @@ func (c *Client) run(x *exchange) {
 // result classifies an exchange, as far as the answer need not be understood for it.
 func (c *Client) result(x *exchange) Result {
 	now := time.Now()
-	r := Result{Sent: x.sent, StaleRetries: x.stale, Took: now.Sub(x.start)}
+	r := Result{Sent: x.sent, StaleRetries: x.stale, Renewed: x.renewed, Took: now.Sub(x.start)}
 	switch {
 	case x.answered:
 		r.Status = x.resp.StatusCode()
@@ -200,11 +220,6 @@ func (c *Client) result(x *exchange) Result {
 		r.Class = Broken
 	}
 	r.Err = x.err
-	if r.Class == Unauthorized {
-		if err := c.opt.Token.Reload(); err != nil {
-			r.Err = err
-		}
-	}
 	return r
 }
 

@@ -332,6 +332,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
+// A rotation does not show: what is refused for the old token is sent again with the new one.
 func TestUnauthorizedReadsTheTokenAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(s string) {
@@ -345,18 +346,40 @@ func TestUnauthorizedReadsTheTokenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []string
+	accepted := "new"
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		seen = append(seen, r.Header.Get("X-FashionAI-APP-Token"))
-		w.WriteHeader(401)
+		now := r.Header.Get("X-FashionAI-APP-Token")
+		if seen = append(seen, now); now != accepted {
+			w.WriteHeader(401)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) == 0 {
+			t.Errorf("got %q, %v, want the event again", body, err)
+		}
+		io.WriteString(w, `{"products":["p1"]}`)
 	})
 	c := client(t, url, func(o *fashionai.Options) { o.Token = token })
 	write(" new \n")
-	recommend(c)
+	if out := recommend(c); out.Class != fashionai.OK || !out.Renewed {
+		t.Errorf("got %+v, want a ranking, brought by the new token", out)
+	}
+	if out := recommend(c); out.Class != fashionai.OK || out.Renewed {
+		t.Errorf("got %+v, want a ranking at once", out)
+	}
 	write("newer") // not read again within a second
-	recommend(c)
-	recommend(c)
-	if want := []string{"old", "new", "new"}; !slices.Equal(seen, want) {
+	accepted = "newer"
+	if out := recommend(c); out.Class != fashionai.Unauthorized || out.Renewed {
+		t.Errorf("got %+v, want it refused once", out)
+	}
+	if want := []string{"old", "new", "new", "new"}; !slices.Equal(seen, want) {
 		t.Errorf("tokens: got %q, want %q", seen, want)
+	}
+	if err := token.Reload(); err != nil { // but when somebody asks for it
+		t.Fatal(err)
+	}
+	if out := recommend(c); out.Class != fashionai.OK {
+		t.Errorf("got %+v after Reload, want a ranking", out)
 	}
 }
 

@@ -18,13 +18,15 @@ var (
 	errEncoded = errors.New("the answer is encoded, which was not asked for")
 )
 
-// exchange is a request and its answer, over one connection or, after a stale one, two.
+// exchange is a request and its answer, over one connection or, after a stale one or with
+// a new token, two.
 type exchange struct {
 	req      *fasthttp.Request
 	resp     *fasthttp.Response
 	start    time.Time
 	deadline time.Time
 	onSent   func()
+	token    string
 
 	sent     bool // whole, over any connection
 	flushed  bool // whole, over the last one
@@ -32,12 +34,21 @@ type exchange struct {
 	complete bool // and the body
 	timedOut bool // the deadline came first
 	stale    int  // retries
+	renewed  bool // sent again with a new token
 	err      error
 }
 
 func (x *exchange) release() {
 	fasthttp.ReleaseRequest(x.req)
 	fasthttp.ReleaseResponse(x.resp)
+}
+
+// renew makes the exchange ready to be made again with another token.
+func (x *exchange) renew(token string) {
+	x.token, x.renewed = token, true
+	x.req.Header.Set(tokenHeader, token)
+	x.resp.Reset()
+	x.answered, x.complete = false, false
 }
 
 // over makes the exchange over a connection.

@@ -81,6 +81,9 @@ type Result struct {
 	// connection, so that the API may have acted on it. It can be true of Unreachable:
 	// after a stale retry for which no new connection was to be had.
 	Sent bool
+	// Renewed tells that the API refused the request for its token, and that it was sent
+	// again with the one that had taken its place.
+	Renewed bool
 	// StaleRetries is how often the request was sent again because the server had closed
 	// the idle connection it was sent on first: 0 or 1.
 	StaleRetries int

@@ -1,11 +1,12 @@
 package fashionai
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,29 +16,31 @@ import (
 type Token struct {
 	path   string // "" if it is not from a file
 	secret atomic.Pointer[string]
-	asked  atomic.Int64 // when Reload last read the file, in Unix nanoseconds
+
+	mu      sync.Mutex // held while the file is read because of a refusal
+	refused time.Time  // when that was last
 }
 
 const (
 	// tokenPoll is how often the token's file is looked at for a change.
 	tokenPoll = 10 * time.Second
-	// tokenReload is how often at most it is read because the API refused the token.
-	tokenReload = time.Second
+	// tokenReread is how often at most it is read because the API refused the token.
+	tokenReread = time.Second
 	// maxToken bounds the file, in bytes.
 	maxToken = 8 << 10
 )
 
-// NewToken returns a token with a value that never changes. White space around it is left
-// out; the error says what no header could hold.
+// NewToken returns a token that only Replace changes. White space around it is left out; the
+// error says what no header could hold.
 func NewToken(secret string) (*Token, error) {
 	t := new(Token)
-	if err := t.set([]byte(secret)); err != nil {
+	if err := t.Replace(secret); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// OpenToken returns the token in a file. Run and Reload read it again.
+// OpenToken returns the token in a file. Run, Reload and Refused read it again.
 func OpenToken(path string) (*Token, error) {
 	t := &Token{path: path}
 	if err := t.read(); err != nil {
@@ -58,41 +61,48 @@ func (t *Token) read() error {
 	if err != nil {
 		return fmt.Errorf("reading the token: %w", err)
 	}
-	if err := t.set(content); err != nil {
+	if err := t.Replace(string(content)); err != nil {
 		return fmt.Errorf("reading the token from %s: %w", t.path, err)
 	}
 	return nil
 }
 
-func (t *Token) set(content []byte) error {
-	content = bytes.TrimSpace(content)
-	if len(content) == 0 {
+// Replace makes another secret the token; calls under way keep theirs. On an error the token
+// stays what it was.
+func (t *Token) Replace(secret string) error {
+	secret = strings.TrimSpace(secret)
+	if secret == "" {
 		return errors.New("the token is empty")
 	}
-	for _, c := range content {
-		if c <= ' ' || c > '~' {
-			return errors.New("the token holds something else than visible ASCII")
-		}
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("the token holds something else than visible ASCII")
 	}
-	if old := t.secret.Load(); old == nil || *old != string(content) {
-		secret := string(content)
-		t.secret.Store(&secret)
-	}
+	t.secret.Store(&secret)
 	return nil
 }
 
 // Secret returns the token itself, as last read.
 func (t *Token) Secret() string { return *t.secret.Load() }
 
-// Reload reads the file again, at most once a second; the client does it whenever the API
-// refuses the token. On an error, as without a file, the token stays what it was.
+// Reload reads the file again, if there is one. On an error the token stays what it was.
 func (t *Token) Reload() error {
-	now := time.Now().UnixNano()
-	last := t.asked.Load()
-	if t.path == "" || now-last < int64(tokenReload) || !t.asked.CompareAndSwap(last, now) {
+	if t.path == "" {
 		return nil
 	}
 	return t.read()
+}
+
+// Refused is told that the API refuses a secret, and reports whether there is another one
+// by now: the file is read again, at most once a second, unless somebody did already. Of
+// many calls refused at once one reads it, and the others wait for that.
+func (t *Token) Refused(secret string) (renewed bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); t.Secret() == secret && now.Sub(t.refused) >= tokenReread {
+		t.refused = now
+		err = t.Reload()
+	}
+	return t.Secret() != secret, err
 }
 
 // Run reads the file again every 10 s until ctx ends, and then returns nil. A file that

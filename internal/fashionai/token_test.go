@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,4 +94,57 @@ func TestTokenFileIsFollowed(t *testing.T) {
 			t.Errorf("Run: got %v, want nil", err)
 		}
 	})
+}
+
+// Of many calls refused at once none finds the old token, and the file is read once a second.
+func TestRefusedReadsOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(s string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		write("old")
+		token, err := fashionai.OpenToken(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(when, secret string, want bool) {
+			t.Helper()
+			if renewed, err := token.Refused(secret); renewed != want || err != nil {
+				t.Errorf("%s: got %t, %v, want %t", when, renewed, err, want)
+			}
+		}
+		write("new")
+		var calls sync.WaitGroup
+		for range 50 {
+			calls.Go(func() { check("at once", "old", true) })
+		}
+		calls.Wait()
+		write("newer")
+		check("too soon", "new", false)
+		time.Sleep(time.Second)
+		check("a second later", "new", true)
+		if got := token.Secret(); got != "newer" {
+			t.Errorf("got %q, want the newest", got)
+		}
+	})
+}
+
+func TestReplace(t *testing.T) {
+	token, err := fashionai.NewToken("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if renewed, err := token.Refused("one"); renewed || err != nil {
+		t.Errorf("got %t, %v, want no other token", renewed, err)
+	}
+	if err := token.Replace("t w o"); err == nil || token.Secret() != "one" {
+		t.Errorf("got %v and %q, want an error and the old one", err, token.Secret())
+	}
+	if err := token.Replace("two"); err != nil || token.Secret() != "two" {
+		t.Errorf("got %v and %q, want the new one", err, token.Secret())
+	}
 }
