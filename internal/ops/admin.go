@@ -3,8 +3,6 @@ package ops
 import (
 	"context"
 	"errors"
-	"fmt"
-	"html/template"
 	"log/slog"
 	"net"
 	"net/http"
@@ -93,7 +91,6 @@ type Admin struct {
 	server *http.Server
 	minute *minute
 	began  time.Time
-	page   *template.Template
 }
 
 // NewAdmin returns an Admin, or what is wrong with the options.
@@ -101,11 +98,7 @@ func NewAdmin(o AdminOptions) (*Admin, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	page, err := newPage()
-	if err != nil {
-		return nil, fmt.Errorf("reading the status page: %w", err)
-	}
-	a := &Admin{o: o, minute: newMinute(o.Metrics, o.Sources), began: time.Now(), page: page}
+	a := &Admin{o: o, minute: newMinute(o.Metrics, o.Sources), began: time.Now()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", notFound)
 	mux.HandleFunc("/{$}", only("GET", a.index))
