@@ -64,6 +64,7 @@ func (s *sidecar) sources() ops.Sources {
 			{Name: "vitrine_panics_total", Help: "Panics recovered while answering.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Panics) }},
 			{Name: "vitrine_refused_requests_total", Help: "Requests refused: malformed, foreign or too large.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Refused) }},
 			{Name: "vitrine_connections", Help: "Open connections to the data listener.", Value: func() float64 { return float64(s.proxy.Stats().Connections) }},
+			{Name: "vitrine_connections_evicted_total", Help: "Connections to the data listener closed while they waited, to make room for others.", Counter: true, Value: func() float64 { return float64(s.proxy.Stats().Evicted) }},
 			{Name: "vitrine_upstream_certificates_refused_total", Help: "Connections to the API given up because its certificate is not to be trusted.", Counter: true, Value: func() float64 { return float64(s.api.Stats().CertificatesRefused) }},
 		},
 	}

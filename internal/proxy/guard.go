@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 		rc.SetConnectionClose()
 		return badRequest(why)
 	}
-	if _, local := rc.Conn().(localConn); !local && (!g.knows(h.Host()) || !g.knows(rc.URI().Host())) {
+	if !local(rc) && (!g.knows(h.Host()) || !g.knows(rc.URI().Host())) {
 		return forbidden("the Host is not a loopback one")
 	}
 	if seen.browser {
@@ -59,6 +58,13 @@ func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
 		}
 	}
 	return nil
+}
+
+// local reports whether a request came over a unix socket, where the file's mode is the
+// guard and any Host will do.
+func local(rc *fasthttp.RequestCtx) bool {
+	c, ours := rc.Conn().(*conn)
+	return ours && c.of.local
 }
 
 func (g *guard) checkBrowser(h *fasthttp.RequestHeader) *problem {
@@ -112,9 +118,18 @@ func usual(host []byte) bool {
 			continue
 		}
 		port := host[len(name):]
-		return len(port) == 0 || port[0] == ':' && len(bytes.Trim(port[1:], "0123456789")) == 0
+		return len(port) == 0 || port[0] == ':' && allDigits(port[1:])
 	}
 	return false
+}
+
+func allDigits(text []byte) bool {
+	for _, c := range text {
+		if c-'0' > 9 {
+			return false
+		}
+	}
+	return true
 }
 
 // surveyed is what one look at the lines of a header has found, so that the many
@@ -173,19 +188,4 @@ func (s surveyed) ambiguous() string {
 
 func named(line []byte, name string) bool {
 	return len(line) > len(name) && line[len(name)] == ':' && strings.EqualFold(string(line[:len(name)]), name)
-}
-
-// localListener marks the connections of a unix socket, where the file's mode is the
-// guard and any Host will do.
-type localListener struct{ net.Listener }
-
-type localConn struct{ net.Conn }
-
-// Accept marks the next connection.
-func (l localListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // fasthttp looks at net's own errors
-	}
-	return localConn{c}, nil
 }

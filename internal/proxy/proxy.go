@@ -93,8 +93,6 @@ func (o *Options) Validate() error {
 const (
 	maxBody    = 128 << 10 // bytes; more is a 413
 	maxHeaders = 16 << 10  // bytes; more is a 431
-	// maxConnections bounds the clients: each costs about 30 KiB of buffers and stack.
-	maxConnections = 4096
 	// A whole request must have come within readTimeout of its first byte, and a
 	// client must take an answer within writeTimeout; both are local.
 	readTimeout  = 5 * time.Second
@@ -109,7 +107,8 @@ type Proxy struct {
 	opt      Options
 	guard    guard
 	server   *fasthttp.Server
-	self     string // the header value of our own self-call
+	self     string                // the header value of our own self-call
+	clients  atomic.Pointer[conns] // nil until Serve
 	budgets  atomic.Pointer[budgets]
 	panics   atomic.Uint64
 	refusals atomic.Uint64
@@ -137,7 +136,8 @@ func New(o Options) (*Proxy, error) {
 		Handler:               p.handle,
 		ErrorHandler:          p.unreadable,
 		Logger:                quiet{},
-		Concurrency:           maxConnections,
+		Concurrency:           maxConnections + spareConnections,
+		ReduceMemoryUsage:     true, // between requests, see conn
 		ReadBufferSize:        maxHeaders,
 		MaxRequestBodySize:    maxBody,
 		ReadTimeout:           readTimeout,
@@ -162,10 +162,12 @@ func (p *Proxy) Handler() fasthttp.RequestHandler { return p.handle }
 
 // Serve answers on l until Shutdown.
 func (p *Proxy) Serve(l net.Listener) error {
-	if l.Addr().Network() == "unix" {
-		l = localListener{l}
+	clients, err := newConns(l)
+	if err != nil {
+		return err
 	}
-	if err := p.server.Serve(l); err != nil {
+	p.clients.Store(clients)
+	if err := p.server.Serve(clients); err != nil {
 		return fmt.Errorf("serving the data listener: %w", err)
 	}
 	return nil
@@ -199,15 +201,20 @@ type Stats struct {
 	Refused     uint64 // requests
 	Panics      uint64 // recovered
 	Connections int    // open now
+	Evicted     uint64 // connections closed while they waited, for want of room
 }
 
 // Stats returns the counts.
 func (p *Proxy) Stats() Stats {
-	return Stats{
+	s := Stats{
 		Refused:     p.refusals.Load(),
 		Panics:      p.panics.Load(),
 		Connections: int(p.server.GetOpenConnectionsCount()),
 	}
+	if clients := p.clients.Load(); clients != nil {
+		s.Evicted = clients.evicted.Load()
+	}
+	return s
 }
 
 const (
