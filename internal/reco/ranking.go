@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Ranking is an immutable list of product ids, best first, without duplicates.
@@ -85,7 +86,11 @@ func NewRanking(ids []string) Ranking {
 	if len(dst) == len(rankingHead) {
 		return Ranking{}
 	}
-	return Ranking{json: string(append(dst, rankingTail...))}
+	dst = append(dst, rankingTail...)
+	if len(dst) < cap(dst)-cap(dst)/16 { // some were left out, and it may be kept for long
+		return Ranking{json: string(dst)}
+	}
+	return Ranking{json: unsafe.String(&dst[0], len(dst))} //nolint:gosec // nobody writes to dst any more
 }
 
 // JSON is the body to send: `{"products":["p1","p2"]}`.

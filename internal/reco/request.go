@@ -332,6 +332,11 @@ const (
 	idsOfAPI    = false
 )
 
+const (
+	usualID = 24   // bytes that an id takes in a list, with its quotes and comma
+	manyIDs = 1024 // room for more is made when they are there
+)
+
 // ids reads a list of strings and integers. Nulls are skipped if they are
 // allowed, empty ids always.
 func (r *reader) ids(nulls bool) []string {
@@ -342,7 +347,7 @@ func (r *reader) ids(nulls bool) []string {
 		}
 		if id := r.id(); id != "" {
 			if ids == nil {
-				ids = make([]string, 0, 32)
+				ids = make([]string, 0, min(1+(len(r.s)-r.i)/usualID, manyIDs))
 			}
 			ids = append(ids, id)
 		}
