@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"vitrine/bench/check"
@@ -24,14 +23,15 @@ every answer checked, and holds each against its pass marks: before, during and
 after. The stand-in API is never cold here and answers within 60 ms (p99 150 ms), so
 that every answer that is not fresh is the fault's doing.
 
-Columns: TTD is from the fault until 99 % of answers come within the budget and a
-tenth; TTR from its end until fresh answers have 95 % of their former share. Marks
-in brackets are times; -times=false prints them and does not judge them, for
-machines that are busy with other things. A row that this machine cannot have is
-skipped and says why.
+At the end there is a table. TTD is from the fault until 99 % of answers come within
+the budget and a tenth; TTR from its end until fresh answers have 95 % of their
+former share. Marks in brackets are times; -times=false prints them and does not
+judge them, for machines that are busy with other things. A row that this machine
+cannot have is skipped and says why: it is not passed.
 
-  -suite all     every row
-  -suite ci      the rows that find most in little time; times are only printed
+  -suite all     every row, about an hour
+  -suite ci      the rows that find most in little time, shortened and two at once;
+                 times are only printed
   -suite 3,8,23  these rows
 `
 
@@ -47,6 +47,7 @@ type fault struct {
 	name   string
 	ci     bool
 	during time.Duration // 0 is the suite's
+	after  time.Duration // 0 is the suite's
 
 	needs func(context.Context) error                // why this machine cannot have it; nil if any can
 	set   func(*options)                             // changes what is started
@@ -59,10 +60,11 @@ type fault struct {
 
 // battle is a fault under way.
 type battle struct {
-	opts  *options
-	trial *trial
-	stage *stage
-	notes map[string]float64 // what a fault tells its judge
+	opts   *options
+	trial  *trial
+	stage  *stage
+	phases phases
+	notes  map[string]float64 // what a fault tells its judge
 }
 
 func (b *battle) pod() *pod { return b.stage.pods[0] }
@@ -85,71 +87,25 @@ func cmdChaos(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if err != nil || f.NArg() > 0 || o.rate <= 0 || *length <= 0 {
 		return usageError(stderr, errors.Join(err, errors.New("want chaos -suite all|ci|N,N,… with positive -rate and -during")))
 	}
-	p := phases{3 * time.Second, 8 * time.Second, *length, 15 * time.Second}
+	c := campaign{
+		rows: rows, opts: o, times: *times, atOnce: 1,
+		phases: phases{patientWarm, 8 * time.Second, *length, 15 * time.Second},
+		title:  "Faults, -suite " + *suite,
+	}
 	if *suite == "ci" {
-		p, *times = phases{time.Second, 3 * time.Second, 5 * time.Second, 4 * time.Second}, false
+		c.phases, c.times, c.atOnce = phases{500 * time.Millisecond, 2500 * time.Millisecond, 4 * time.Second, 3 * time.Second}, false, 2
 	}
 	dir, err := os.MkdirTemp("", "vitrine-bench-")
 	if err != nil {
 		return failed(stderr, err)
 	}
 	defer os.RemoveAll(dir)
-	if o.binary == "" {
-		if o.binary, err = rig.Build(ctx, dir); err != nil {
+	if c.opts.binary == "" {
+		if c.opts.binary, err = rig.Build(ctx, dir); err != nil {
 			return failed(stderr, err)
 		}
 	}
-	return fight(ctx, rows, o, p, *times, stdout, stderr)
-}
-
-// fight runs the rows and writes a line for each.
-func fight(ctx context.Context, rows []fault, o options, p phases, times bool, stdout, stderr io.Writer) int {
-	environment := report.Survey(ctx)
-	out := newProgress(stderr, os.Getenv)
-	failures, skipped := 0, 0
-	for i, row := range rows {
-		if ctx.Err() != nil {
-			break
-		}
-		if row.needs != nil {
-			if err := row.needs(ctx); err != nil {
-				fmt.Fprintf(stdout, "%2d  %s\n    SKIPPED  %v\n", row.number, row.name, err)
-				skipped++
-				continue
-			}
-		}
-		out.say(fmt.Sprintf("%d of %d: %s", i+1, len(rows), row.name))
-		result, err := endure(ctx, row, o, p)
-		out.say("")
-		if err != nil {
-			fmt.Fprintf(stdout, "%2d  %s\n    ERROR  %v\n", row.number, row.name, err)
-			failures++
-			continue
-		}
-		if !result.write(stdout, times) {
-			failures++
-		}
-		if o.html != "" {
-			path := fmt.Sprintf("%s/fault-%02d.html", o.html, row.number)
-			if err := writeFile(path, func(w io.Writer) error { return report.WritePage(w, result.run) }); err != nil {
-				return failed(stderr, err)
-			}
-		}
-	}
-	environment.Done()
-	if err := environment.Write(stdout); err != nil {
-		return failed(stderr, err)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return failed(stderr, ctx.Err())
-	case failures > 0:
-		fmt.Fprintf(stdout, "FAIL  %d of %d faults, %d skipped\n", failures, len(rows)-skipped, skipped)
-		return exitObjective
-	default:
-		fmt.Fprintf(stdout, "PASS  %d faults, %d skipped\n", len(rows)-skipped, skipped)
-		return exitOK
-	}
+	return c.fight(ctx, stdout, stderr)
 }
 
 func pick(suite string) ([]fault, error) {
@@ -176,20 +132,27 @@ func pick(suite string) ([]fault, error) {
 	return rows, nil
 }
 
+// patientWarm is the warm-up of suites that are not in a hurry.
+const patientWarm = 3 * time.Second
+
 // endure runs one fault.
 func endure(ctx context.Context, row fault, o options, p phases) (*outcome, error) {
 	o.latency, o.cold, o.warm = fakeapi.Latency{P50: 60 * time.Millisecond, P99: 150 * time.Millisecond}, 0, p.warm
 	o.model.Shoppers, o.settle, o.env = 200, 45*time.Second, settings{}
-	if row.set != nil {
-		row.set(&o)
-	}
 	if row.during > 0 {
 		p.during = row.during
 	}
+	p.after = max(p.after, row.after)
+	if p.warm >= patientWarm { // a cache fills up in a long row, which is no growth of the fault's
+		o.warm = max(o.warm, p.length()/3)
+	}
+	if row.set != nil {
+		row.set(&o)
+	}
 	o.length = p.length()
-	r := &outcome{row: row, phases: p, run: &report.Run{Title: fmt.Sprintf("fault %d: %s", row.number, row.name), Command: fmt.Sprintf("go run ./bench chaos -suite %d", row.number)}}
+	r := &outcome{row: row, phases: p, run: &report.Run{Title: fmt.Sprintf("fault %d: %s", row.number, row.name), Command: fmt.Sprintf("go run ./bench chaos -suite %d -seed %d", row.number, o.model.Seed)}}
 	err := onStage(ctx, &o, r.run, func(t *trial) error {
-		b := &battle{opts: &o, trial: t, stage: t.stage, notes: make(map[string]float64)}
+		b := &battle{opts: &o, trial: t, stage: t.stage, phases: p, notes: make(map[string]float64)}
 		t.observe = r.observe(t)
 		asked := o.plan(load.Constant(o.rate, o.length), t.stage.catalogue)
 		if row.plan != nil {
@@ -228,34 +191,6 @@ func (r *outcome) unfold(ctx context.Context, b *battle) error {
 	}
 	b.stage.api.Clear()
 	return nil
-}
-
-// write writes the row, and reports whether it passed.
-func (r *outcome) write(w io.Writer, times bool) bool {
-	pass := true
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%2d  %s\n", r.row.number, r.row.name)
-	fmt.Fprintf(t, "    TTD %s  TTR %s  p99 before %v, during %v, after %v\n", brief(r.ttd), brief(r.ttr), r.before.p99(), r.in.p99(), r.after.p99())
-	fmt.Fprintf(t, "    during: %s\n", r.in.shares())
-	for _, m := range r.marks {
-		verdict := "pass"
-		switch {
-		case !m.pass && m.timing && !times:
-			verdict = "slow"
-		case !m.pass:
-			verdict, pass = "FAIL", false
-		}
-		fmt.Fprintf(t, "    %s\t%s\n", verdict, m.text)
-	}
-	_ = t.Flush()
-	return pass
-}
-
-func brief(d time.Duration) string {
-	if d < 0 {
-		return "never"
-	}
-	return report.Duration(d).String()
 }
 
 // fresh reports whether a class is an answer of the API's, new or lately kept.

@@ -5,18 +5,21 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A row the machine cannot have says why, starts nothing, and is neither won nor lost.
 func TestRowIsSkipped(t *testing.T) {
 	row := fault{number: 25, name: "disk full", needs: func(context.Context) error { return errors.New("no right to mount") }}
 	var text bytes.Buffer
-	if code := fight(t.Context(), []fault{row}, options{}, phases{}, true, &text, io.Discard); code != exitOK {
+	c := campaign{rows: []fault{row}, times: true, atOnce: 1}
+	if code := c.fight(t.Context(), &text, io.Discard); code != exitOK {
 		t.Errorf("got exit status %d, want 0", code)
 	}
-	for _, want := range []string{"SKIPPED  no right to mount", "PASS  0 faults, 1 skipped"} {
+	for _, want := range []string{"SKIPPED  not here: no right to mount", "PASS  0 faults, 1 skipped"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("got\n%s\nwant %q", text.String(), want)
 		}
@@ -32,10 +35,70 @@ func TestRowsAreNamed(t *testing.T) {
 		}
 		names[f.name] = true
 	}
-	for suite, want := range map[string]int{"4": 1, "9": 4, "19": 3, "20": 2, "25,29,30": 3} {
+	for suite, want := range map[string]int{"4": 1, "9": 4, "19": 6, "20": 6, "25,29,30": 5} {
 		rows, err := pick(suite)
 		if err != nil || len(rows) != want {
 			t.Errorf("-suite %s: got %d rows (%v), want %d", suite, len(rows), err, want)
 		}
+	}
+}
+
+// Every number of the fault table has a row.
+func TestEveryFaultHasARow(t *testing.T) {
+	for n := 1; n <= 33; n++ {
+		if _, err := pick(strconv.Itoa(n)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Rows under way together are written in their order, whichever is done first.
+func TestRowsAreWrittenInOrder(t *testing.T) {
+	later := make(chan struct{})
+	refuse := errors.New("not to be had")
+	c := campaign{atOnce: 2, rows: []fault{
+		{number: 1, name: "first", needs: func(context.Context) error { <-later; return refuse }},
+		{number: 2, name: "second", needs: func(context.Context) error { return refuse }},
+		{number: 3, name: "third", needs: func(context.Context) error { close(later); return refuse }},
+	}}
+	var text bytes.Buffer
+	c.fight(t.Context(), &text, io.Discard)
+	last := -1
+	for _, row := range c.rows {
+		at := strings.Index(text.String(), row.name)
+		if at <= last {
+			t.Errorf("%s stands at %d, want it behind %d:\n%s", row.name, at, last, text.String())
+		}
+		last = at
+	}
+}
+
+func TestTogether(t *testing.T) {
+	var at []time.Time
+	for _, ms := range []int{0, 10, 60, 70, 100, 500} {
+		at = append(at, time.UnixMilli(int64(ms)))
+	}
+	if got := together(at, 50*time.Millisecond); got != 3 {
+		t.Errorf("got %d together, want the 3 from 60 to 100 ms", got)
+	}
+}
+
+// Who asks again is answered at once, unless the session looked at something else between.
+func TestWaitedAgain(t *testing.T) {
+	r := &outcome{from: 0, to: time.Minute}
+	for _, p := range []struct {
+		at, took int
+		session  string
+		asks     string
+	}{
+		{2000, 60, "a", "x"}, {3000, 1, "a", "x"}, {4000, 70, "a", "x"}, // the last waits
+		{2000, 60, "b", "x"}, {3000, 60, "b", "y"}, {4000, 60, "b", "x"}, // another view between
+		{2000, 60, "c", "x"}, {2000, 60, "c", "y"}, {2100, 60, "c", "y"}, // asked together
+		{2000, 60, "d", "x"}, {9000, 60, "d", "x"}, // too late
+	} {
+		r.samples = append(r.samples, point{at: time.Duration(p.at) * time.Millisecond, took: time.Duration(p.took) * time.Millisecond, session: p.session, asks: p.asks})
+	}
+	if again, waited := waitedAgain(r); again != 2 || waited != 1 {
+		t.Errorf("got %d again, %d waited, want 2 and 1", again, waited)
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"vitrine/bench/fakeapi"
 )
 
-// faults lists the rows that can be let loose on one machine, by their numbers in the
-// fault table. README.md says which are missing and why.
+// faults lists the rows of the fault table in its order.
 func faults() []fault {
-	return slices.Concat(apiFaults(), rateFaults(), answerFaults(), redisFaults(), machineFaults(), systemFaults(), loadFaults())
+	return slices.SortedStableFunc(slices.Values(slices.Concat(
+		apiFaults(), rateFaults(), answerFaults(), nameFaults(), redisFaults(), groupFaults(), machineFaults(), systemFaults(), diskFaults(), clockFaults(), loadFaults(),
+	)), func(a, b fault) int { return a.number - b.number })
 }
 
 // loose makes the API unwell.
@@ -89,6 +90,8 @@ func apiFaults() []fault {
 			start: loose(fakeapi.Fault{Answer: fakeapi.EmptyList}),
 			judge: func(r *outcome) {
 				r.must(r.transitions(0, r.to) == 0, "breaker transitions %d, want 0", r.transitions(0, r.to))
+				again, waited := waitedAgain(r)
+				r.within(again > 0 && waited == 0, "the same question again within 5 s of an empty answer, without another view between: %d, of which waited %d", again, waited)
 			},
 		},
 		{
@@ -111,6 +114,37 @@ func apiFaults() []fault {
 			},
 		},
 	}
+}
+
+// emptyFor is the default of cache.empty, and instantly what is too short for a call of the
+// stand-in's.
+const emptyFor, instantly = 5 * time.Second, 20 * time.Millisecond
+
+// waitedAgain counts questions asked again while an empty answer to them was still to be
+// remembered, and those of them whose shoppers waited.
+func waitedAgain(r *outcome) (again, waited int) {
+	type view struct {
+		asks     string
+		answered time.Duration
+	}
+	last := make(map[string]view) // of each session
+	for _, p := range r.samples {
+		if p.at < r.from+time.Second || p.at >= r.to { // the first answers of the fault may be good ones
+			continue
+		}
+		was, known := last[p.session]
+		if known && was.asks == p.asks && p.at > was.answered && p.at+p.took < was.answered+emptyFor {
+			again++
+			if p.took > instantly {
+				waited++
+			}
+			continue
+		}
+		if last[p.session] = (view{p.asks, p.at + p.took}); known && was.answered > p.at {
+			delete(last, p.session) // asked together: whose answer came last is not known
+		}
+	}
+	return again, waited
 }
 
 // cutWithin reports whether every call of an outcome ended in time.
@@ -143,7 +177,7 @@ func rateFaults() []fault {
 		limited(fault{name: "429 with rubbish as Retry-After"}, "soon", time.Second),
 		// The API is well again long before the minute that a day is cut to is over.
 		limited(fault{
-			name: "429 with Retry-After: 86400", during: 5 * time.Second,
+			name: "429 with Retry-After: 86400", during: 5 * time.Second, after: 80 * time.Second,
 			set: func(o *options) { o.settle = 3 * time.Minute },
 		}, "86400", time.Minute),
 	}

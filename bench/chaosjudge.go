@@ -31,6 +31,8 @@ type outcome struct {
 
 	before, in, after stretch
 	ttd, ttr          time.Duration // -1 is never
+	memory            float64       // the most since the fault, in terms of the most before
+	goroutines        float64       // likewise
 	marks             []mark
 }
 
@@ -39,6 +41,7 @@ type point struct {
 	at      time.Duration // due, since the start
 	took    time.Duration
 	session string
+	asks    string // the question, without the session
 	class   string
 	ok      bool
 }
@@ -61,7 +64,7 @@ func (r *outcome) observe(t *trial) func(traffic.Request, load.Sample) {
 	return func(asked traffic.Request, s load.Sample) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, asked.Session, s.Class, s.OK})
+		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, asked.Session, asked.Type + " " + asked.ID + " " + asked.User, s.Class, s.OK})
 	}
 }
 
@@ -78,6 +81,8 @@ func (r *outcome) must(pass bool, format string, args ...any) {
 func (r *outcome) within(pass bool, format string, args ...any) {
 	r.marks = append(r.marks, mark{"[" + fmt.Sprintf(format, args...) + "]", pass, true})
 }
+
+func brief(d time.Duration) string { return report.Never(report.Duration(d)) }
 
 // conclude computes the figures and the marks.
 func (r *outcome) conclude() {
@@ -202,10 +207,10 @@ func (r *outcome) growth(waived func(string) bool) {
 		}
 		to.Resident, to.Goroutines = max(to.Resident, s.Resident), max(to.Goroutines, s.Goroutines)
 	}
-	memory, goroutines := float64(is.Resident)/float64(max(1, was.Resident)), float64(is.Goroutines)/float64(max(1, was.Goroutines))
+	r.memory, r.goroutines = float64(is.Resident)/float64(max(1, was.Resident)), float64(is.Goroutines)/float64(max(1, was.Goroutines))
 	if !waived("growth") {
-		r.must(memory <= 1.5, "memory × %.2f, allowed × 1.5", memory)
-		r.must(goroutines <= 2, "goroutines × %.2f, allowed × 2", goroutines)
+		r.must(r.memory <= 1.5, "memory × %.2f, allowed × 1.5", r.memory)
+		r.must(r.goroutines <= 2, "goroutines × %.2f, allowed × 2", r.goroutines)
 	}
 }
 

@@ -23,10 +23,11 @@ const (
 func systemFaults() []fault {
 	return []fault{
 		{
-			number: 4, name: "API's SYNs dropped", during: deafFor, needs: canBeDeaf, start: deafen,
+			number: 4, name: "API's SYNs dropped", during: deafFor, after: 45 * time.Second, needs: canBeDeaf, start: deafen,
 			judge: func(r *outcome) {
 				r.must(r.notes["dials"] > 0, "somebody knocked: at most %.0f at once", r.notes["dials"])
 				r.must(r.notes["dials"] <= bulkhead, "connections being tried at once %.0f, bulkhead 64 and a probe", r.notes["dials"])
+				r.within(r.ttr >= 0, "TTR %s", brief(r.ttr))
 				r.must(r.notes["dials late"] <= 5, "in the second half, with the breaker open, %.0f, allowed 5", r.notes["dials late"])
 			},
 		},

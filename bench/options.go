@@ -33,7 +33,11 @@ type options struct {
 	// The sidecars.
 	binary   string
 	redis    string // server, embedded or none
+	topology string // of redis server: one, secure, sentinel or cluster; empty is one
 	disk     int64  // bytes of a disk for the journal alone; 0 is the machine's
+	device   bool   // that disk can fail
+	names    bool   // the API is known by a name, which a name server of our own knows
+	clock    bool   // the sidecar is one whose clock can be set
 	relay    bool   // Redis is behind one of our own, which can make it slow
 	unix     bool
 	pods     int

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,8 +22,11 @@ type stage struct {
 	dir       string
 	catalogue *shopdata.Catalogue
 	api       *fakeapi.Server
-	redis     *rig.Redis // nil if there is none of our own
+	redis     *rig.Redis // nil if there is no single one of our own
 	relay     *rig.Relay // in front of it, or nil
+	sentinels *rig.Sentinels
+	cluster   *rig.Cluster
+	names     *rig.NameServer
 	pods      []*pod
 	affinity  bool
 }
@@ -64,27 +65,9 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 	if s.api, err = fakeapi.Start(api); err != nil {
 		return fmt.Errorf("starting the stand-in API: %w", err)
 	}
-	sidecar := rig.Options{Binary: o.binary, Upstream: s.api.URL(), Token: s.api.Token(), Unix: o.unix, Disk: o.disk, Env: maps.Clone(o.env)}
-	if o.tls {
-		authority := filepath.Join(s.dir, "authority.pem")
-		if err := os.WriteFile(authority, s.api.CAPEM(), 0o600); err != nil {
-			return err
-		}
-		sidecar.Env["SSL_CERT_FILE"] = authority
-	}
-	if o.feed {
-		sidecar.Env["VITRINE_CATALOG_FILE"] = filepath.Join(s.dir, "feed.csv")
-		if err := s.writeFeed(sidecar.Env["VITRINE_CATALOG_FILE"]); err != nil {
-			return err
-		}
-	}
-	if sidecar.Redis, err = s.startRedis(ctx, o); err != nil {
+	sidecar, err := s.wanted(ctx, o)
+	if err != nil {
 		return err
-	}
-	if sidecar.Binary == "" {
-		if sidecar.Binary, err = rig.Build(ctx, s.dir); err != nil {
-			return err
-		}
 	}
 	for range o.pods {
 		p := &pod{fresh: o.fresh}
@@ -95,36 +78,6 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 		s.pods = append(s.pods, p)
 	}
 	return nil
-}
-
-// startRedis returns what the sidecar is to know as redis.url.
-func (s *stage) startRedis(ctx context.Context, o *options) (url string, err error) {
-	switch o.redis {
-	case "embedded":
-		return "embedded", nil
-	case "none":
-		return "", nil
-	}
-	if s.redis, err = rig.StartRedis(ctx); err != nil {
-		return "", err
-	}
-	if !o.relay {
-		return s.redis.URL(), nil
-	}
-	if s.relay, err = rig.StartRelay(ctx, s.redis.Addr()); err != nil {
-		return "", err
-	}
-	return "redis://" + s.relay.Addr(), nil
-}
-
-// writeFeed writes the shop's products, all in stock: what is sold out would be left
-// out of lists, rightly, and the checker would not know.
-func (s *stage) writeFeed(path string) error {
-	text := []byte("id,title,price,availability,quantity\n")
-	for _, p := range s.catalogue.Products {
-		text = fmt.Appendf(text, "%s,%s,%d.00 BRL,in_stock,10\n", p.ID, p.ID, p.Price/100)
-	}
-	return os.WriteFile(path, text, 0o600)
 }
 
 // Close ends everything, sidecars first so that they find Redis and the API.
@@ -144,6 +97,15 @@ func (s *stage) Close() error {
 	}
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
+	}
+	if s.sentinels != nil {
+		errs = append(errs, s.sentinels.Close())
+	}
+	if s.cluster != nil {
+		errs = append(errs, s.cluster.Close())
+	}
+	if s.names != nil {
+		errs = append(errs, s.names.Close())
 	}
 	if s.api != nil {
 		errs = append(errs, s.api.Close())

@@ -44,18 +44,14 @@ func (d Duration) String() string {
 	}
 }
 
+// knownSources are those of an answer, the best first.
+func knownSources() []string {
+	return []string{check.API, check.Cache, check.Stale, check.Native, check.None}
+}
+
 // sources returns the classes of a run, the best answers first.
 func sources(classes map[string]*load.Histogram) []string {
-	order := []string{check.API, check.Cache, check.Stale, check.Native, check.None}
-	rank := func(name string) int {
-		if i := slices.Index(order, name); i >= 0 {
-			return i
-		}
-		return len(order)
-	}
-	names := slices.Sorted(maps.Keys(classes))
-	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
-	return names
+	return slices.SortedFunc(maps.Keys(classes), bySource)
 }
 
 // WriteJSON writes the run for machines.

@@ -37,7 +37,7 @@ func TestDeafDropsWhoKnocks(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	err = poll(t.Context(), startGrace, func() bool {
+	err = poll(t.Context(), func() bool {
 		n, err := d.Dialling()
 		return n == 1 || err != nil
 	})

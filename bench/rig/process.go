@@ -110,9 +110,12 @@ func (t *tail) String() string {
 
 // Build builds the sidecar of the module in the working folder and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "vitrine")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "vitrine/cmd/vitrine")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	return build(ctx, filepath.Join(dir, "vitrine"))
+}
+
+func build(ctx context.Context, path string, flags ...string) (string, error) {
+	args := append(append([]string{"build", "-o", path}, flags...), "vitrine/cmd/vitrine")
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the sidecar (run the harness inside the module, or name a binary): %w\n%s", err, out)
 	}
 	return path, nil
@@ -120,7 +123,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 
 // Usage is what the operating system says of a process.
 type Usage struct {
-	CPU      time.Duration // user and system, in steps of 10 ms
+	CPU      time.Duration // user and system, of all threads that live
 	Resident int64         // bytes
 	Files    int           // open descriptors
 }
@@ -129,8 +132,10 @@ type Usage struct {
 func usageOf(pid int) Usage {
 	var u Usage
 	dir := "/proc/" + strconv.Itoa(pid)
-	if stat, err := os.ReadFile(dir + "/stat"); err == nil {
-		u.CPU = cpuOf(string(stat))
+	if u.CPU = scheduled(dir); u.CPU == 0 {
+		if stat, err := os.ReadFile(dir + "/stat"); err == nil {
+			u.CPU = cpuOf(string(stat))
+		}
 	}
 	if f, err := os.Open(dir + "/status"); err == nil {
 		u.Resident = residentOf(f)

@@ -14,6 +14,7 @@ import (
 // Redis is a real redis-server that keeps nothing on disk.
 type Redis struct {
 	addr string
+	url  string
 	dir  string
 	args []string
 	p    *process
@@ -21,6 +22,15 @@ type Redis struct {
 
 // StartRedis starts redis-server from the PATH with further arguments, on a free port.
 func StartRedis(ctx context.Context, args ...string) (*Redis, error) {
+	return startRedis(ctx, func(r *Redis, port string) error {
+		r.url = "redis://" + r.addr
+		r.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", r.dir}, args...)
+		return nil
+	})
+}
+
+// startRedis starts what configure makes of a server on a free port with a folder.
+func startRedis(ctx context.Context, configure func(r *Redis, port string) error) (*Redis, error) {
 	dir, err := os.MkdirTemp("", "vitrine-bench-redis-")
 	if err != nil {
 		return nil, err
@@ -29,11 +39,11 @@ func StartRedis(ctx context.Context, args ...string) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{
-		addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir,
-		args: append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}, args...),
+	r := &Redis{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir}
+	if err = configure(r, strconv.Itoa(port)); err == nil {
+		err = r.Start(ctx)
 	}
-	if err := r.Start(ctx); err != nil {
+	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
@@ -47,7 +57,7 @@ func (r *Redis) Start(ctx context.Context) error {
 		return fmt.Errorf("%w (install redis-server, or use the embedded one)", err)
 	}
 	r.p = p
-	err = poll(ctx, startGrace, func() bool {
+	err = poll(ctx, func() bool {
 		if !p.running() {
 			return true
 		}
@@ -67,8 +77,8 @@ func (r *Redis) Start(ctx context.Context) error {
 // Addr is its host:port.
 func (r *Redis) Addr() string { return r.addr }
 
-// URL is its redis:// address.
-func (r *Redis) URL() string { return "redis://" + r.addr }
+// URL is what the sidecar is to know as redis.url.
+func (r *Redis) URL() string { return r.url }
 
 // Kill ends it at once; what it held is gone.
 func (r *Redis) Kill() error {
@@ -85,6 +95,9 @@ func (r *Redis) Resume() error { return r.p.signal(syscall.SIGCONT) }
 
 // Usage is what it uses now.
 func (r *Redis) Usage() Usage { return usageOf(r.p.cmd.Process.Pid) }
+
+// Running reports whether the process is there.
+func (r *Redis) Running() bool { return r.p.running() }
 
 // Close ends it and removes its folder.
 func (r *Redis) Close() error {
@@ -112,8 +125,8 @@ func freePort(ctx context.Context) (int, error) {
 const startGrace = 15 * time.Second
 
 // poll asks every few milliseconds until done, and returns why it gave up.
-func poll(ctx context.Context, limit time.Duration, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func poll(ctx context.Context, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, startGrace)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

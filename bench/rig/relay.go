@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type Relay struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // nil once closed
+	asked []time.Time
 }
 
 // StartRelay starts one on a free port, which adds nothing until Delay is called.
@@ -38,6 +40,14 @@ func (r *Relay) Addr() string { return r.listener.Addr().String() }
 
 // Delay makes everything that the target says from now on late by d.
 func (r *Relay) Delay(d time.Duration) { r.late.Store(int64(d)) }
+
+// Asked are the instants at which connections were opened to it, whether or not the target
+// was there.
+func (r *Relay) Asked() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
+}
 
 // Close ends every connection and waits.
 func (r *Relay) Close() error {
@@ -58,6 +68,9 @@ func (r *Relay) accept() {
 		if err != nil {
 			return // closed
 		}
+		r.mu.Lock()
+		r.asked = append(r.asked, time.Now())
+		r.mu.Unlock()
 		r.group.Go(func() { r.carry(near) })
 	}
 }

@@ -27,7 +27,10 @@ type Options struct {
 	Unix     bool              // listen on a unix socket
 	Env      map[string]string // further configuration: VITRINE_… names and values
 	CPUs     string            // processors it may use, as taskset has it; empty is all
-	Disk     int64             // bytes of a disk of its own for the journal, see CanMount; 0 is none
+
+	Disk       int64  // bytes of a disk of its own for the journal, see CanMount; 0 is none
+	Device     bool   // the disk is a device's, which BreakDisk can break, see CanMountDevice
+	NameServer string // address of the one it asks, see CanReplaceResolver; empty is the machine's
 }
 
 // Sidecar is a running vitrine.
@@ -78,13 +81,11 @@ func (s *Sidecar) start(ctx context.Context) error {
 			}
 		}
 	}
-	command := []string{s.opts.Binary, "serve"}
-	if s.opts.Disk > 0 {
-		if err := os.MkdirAll(s.opts.Outbox, 0o700); err != nil {
-			return err
-		}
-		command = onDisk(s.opts.Outbox, s.opts.Disk, command)
+	mounts, err := s.mounts(ctx)
+	if err != nil {
+		return err
 	}
+	command := inWorld(mounts, []string{s.opts.Binary, "serve"})
 	if s.opts.CPUs != "" {
 		command = append([]string{"taskset", "-c", s.opts.CPUs}, command...)
 	}
@@ -131,6 +132,9 @@ func (s *Sidecar) environ() []string {
 		"VITRINE_UPSTREAM_TOKEN": s.opts.Token,
 		"VITRINE_OUTBOX_DIR":     s.opts.Outbox,
 		"VITRINE_LOG_FORMAT":     "json",
+	}
+	if s.opts.NameServer != "" {
+		set["GODEBUG"] = "netdns=go" // which reads resolv.conf itself, whatever it was built with
 	}
 	if s.opts.Redis != "" {
 		set["VITRINE_REDIS_URL"] = s.opts.Redis

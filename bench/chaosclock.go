@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"vitrine/bench/check"
+	"vitrine/bench/fakeapi"
+	"vitrine/bench/rig"
+)
+
+// In the clock's row the API goes away for a moment three times, so that one can see what
+// is still held: first with the clock as it is, then as the clock is set ahead, then back.
+// The last time, with the clock right again, it stays away until nothing may be held any
+// more.
+const (
+	clockFresh  = 15 * time.Second
+	clockStale  = 10 * time.Second
+	clockGone   = 3 * time.Second // without the API, the clock being set meanwhile
+	clockBack   = 6 * time.Second // with it, until the next time
+	clockMortal = (clockFresh+clockStale)*11/10 + time.Second
+	clockProof  = 5 * time.Second // beyond that
+)
+
+// clockJumps are what the clock is set ahead by, the first for comparison.
+func clockJumps() []time.Duration { return []time.Duration{0, time.Hour, -time.Hour} }
+
+// clockLength is how long all that takes.
+func clockLength() time.Duration {
+	return time.Duration(len(clockJumps()))*(clockGone+clockBack) + clockMortal + clockProof
+}
+
+func clockFaults() []fault {
+	return []fault{{
+		number: 26, name: "clock an hour ahead, then an hour behind", needs: rig.CanJumpClock,
+		during: clockLength(), after: 30 * time.Second,
+		set: func(o *options) {
+			o.clock, o.rate, o.warm = true, 200, 10*time.Second
+			o.env["VITRINE_CACHE_FRESH"], o.env["VITRINE_CACHE_STALE"] = clockFresh.String(), clockStale.String()
+		},
+		start: turnClock, judge: judgeClock,
+	}}
+}
+
+// turnClock does all of the above, and notes when each absence began.
+func turnClock(ctx context.Context, b *battle) error {
+	away := func(note string, ahead, length time.Duration) error {
+		b.notes[note] = time.Since(b.trial.start).Seconds()
+		if err := b.stage.api.Set(fakeapi.Fault{Answer: fakeapi.Refuse}); err != nil {
+			return err
+		}
+		if err := b.pod().current().SetClock(ahead); err != nil {
+			return err
+		}
+		sleep(ctx, length)
+		return nil
+	}
+	for i, ahead := range clockJumps() {
+		was, _, err := b.redisLives(ctx)
+		if err != nil {
+			return err
+		}
+		if err := away(fmt.Sprint("away", i), ahead, clockGone); err != nil {
+			return err
+		}
+		is, longest, err := b.redisLives(ctx)
+		if err != nil {
+			return err
+		}
+		b.notes[fmt.Sprint("kept", i)] = float64(is) / float64(max(1, was))
+		b.notes["longest"] = max(b.notes["longest"], longest.Seconds())
+		b.stage.api.Clear()
+		sleep(ctx, clockBack)
+	}
+	return away("mortal", 0, clockMortal+clockProof)
+}
+
+// immortal is the life of a key that has no end.
+const immortal = 1000 * time.Hour
+
+// redisLives returns how many keys Redis holds and the longest life any has left.
+func (b *battle) redisLives(ctx context.Context) (n int, longest time.Duration, err error) {
+	err = withRedis(b, func(client *redis.Client) error {
+		keys := client.Scan(ctx, 0, "*", 1000).Iterator()
+		for keys.Next(ctx) {
+			life, err := client.PTTL(ctx, keys.Val()).Result()
+			if err != nil {
+				return err
+			}
+			if life == -2 { // gone meanwhile
+				continue
+			}
+			if life < 0 {
+				life = immortal
+			}
+			n++
+			longest = max(longest, life)
+		}
+		return keys.Err()
+	})
+	return n, longest, err
+}
+
+func judgeClock(r *outcome) {
+	seconds := func(note string) time.Duration { return time.Duration(r.notes[note] * float64(time.Second)) }
+	held := func(class string) bool { return class == check.Cache || class == check.Stale }
+	shares := make([]float64, len(clockJumps()))
+	var kept []string
+	least := 1.0
+	for i := range clockJumps() {
+		from := seconds(fmt.Sprint("away", i)) + 500*time.Millisecond // who asked before it went is answered well
+		shares[i] = 100 * r.stretch(from, from+clockGone-500*time.Millisecond).share(held)
+		least = min(least, r.notes[fmt.Sprint("kept", i)])
+		kept = append(kept, fmt.Sprintf("%.2f", r.notes[fmt.Sprint("kept", i)]))
+	}
+	r.must(shares[1] >= shares[0]-10 && shares[2] >= shares[0]-10,
+		"answers from what is held, without the API: %.1f %% with the clock right, %.1f %% ahead, %.1f %% behind, allowed 10 points of chance", shares[0], shares[1], shares[2])
+	r.must(least >= 0.9, "keys in Redis × %s over the three absences, want no fewer than × 0.9", strings.Join(kept, ", × "))
+	r.must(r.run.Events.Expired == 0 && r.run.Events.Dropped == 0, "events expired %d, dropped %d, want 0", r.run.Events.Expired, r.run.Events.Dropped)
+	over := r.stretch(seconds("mortal")+clockMortal, r.to)
+	old := over.classes[check.Cache] + over.classes[check.Stale]
+	r.must(over.n > 0 && old == 0, "answers from what is older than it may get: %d of %d, want 0", old, over.n)
+	r.must(r.notes["longest"] < immortal.Seconds(), "longest life of a key in Redis %.0f s, none without an end", r.notes["longest"])
+}
