@@ -37,13 +37,13 @@ func mayImport() map[string]string {
 
 		// Policy.
 		"cache":             "internal/redis internal/reco",
-		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis",
+		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis internal/trace",
 		"internal/profile":  "breaker internal/fashionai internal/reco internal/redis",
 		"internal/lists":    "breaker internal/fashionai internal/reco",
 		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco",
 
 		// What is seen from outside.
-		"internal/proxy": "breaker cache fallback internal/delivery internal/lists internal/profile internal/reco",
+		"internal/proxy": "breaker cache fallback internal/delivery internal/lists internal/profile internal/reco internal/trace",
 		"internal/ops": "breaker cache fallback fallback/catalog fallback/platform internal/delivery " +
 			"internal/journal internal/logs internal/profile internal/proxy internal/reco internal/redis",
 
@@ -51,7 +51,7 @@ func mayImport() map[string]string {
 		"internal/config": "internal/reco",
 		"cmd/vitrine": "breaker cache fallback fallback/catalog fallback/platform internal/config internal/delivery " +
 			"internal/fashionai internal/journal internal/lists internal/logs internal/ops internal/profile internal/proxy internal/reco " +
-			"internal/redis internal/secret bench/fakeapi bench/fakeshop bench/shopdata",
+			"internal/redis internal/secret internal/trace bench/fakeapi bench/fakeshop bench/shopdata",
 
 		// The measuring tool may look at everything but the program, which it runs.
 		"bench":     "bench/... breaker cache fallback/... internal/...",

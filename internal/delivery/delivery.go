@@ -23,6 +23,7 @@ import (
 	"vitrine/internal/fashionai"
 	"vitrine/internal/journal"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // API posts events. [fashionai.Client] is one.
@@ -137,11 +138,11 @@ func New(o Options) (*Delivery, error) {
 	return d, nil
 }
 
-// Accept takes responsibility for an event: it is journalled when Accept returns,
-// and will reach the API by itself. If somebody is going to wait for its ranking,
-// wanted puts it before those nobody waits for, and the ticket is to be waited on or
-// released.
-func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
+// Accept takes responsibility for an event, and for the trace it is from, if any: it is
+// journalled when Accept returns, and will reach the API by itself. If somebody is going to
+// wait for its ranking, wanted puts it before those nobody waits for, and the ticket is
+// to be waited on or released.
+func (d *Delivery) Accept(e reco.Event, from trace.Context, wanted bool) Ticket {
 	accepted := time.Now()
 	id := newID(accepted)
 	key := d.sessionKey(e.Session)
@@ -152,7 +153,7 @@ func (d *Delivery) Accept(e reco.Event, wanted bool) Ticket {
 	}
 	mark := d.opt.Rankings.Accept(e)
 	buffer := d.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
-	body := e.AppendJSON((*buffer)[:0])
+	body := appendStored((*buffer)[:0], e, from)
 	record := journal.Record{ID: id, Time: accepted.UnixNano(), Key: groupOf(e.Session), Body: body}
 	at := d.append(record)
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vitrine/internal/journal"
+	"vitrine/internal/trace"
 )
 
 // Parked events lie in streams by a hash of their session, so that one lease per
@@ -39,13 +40,19 @@ func streamOf(r journal.Record) int { return int(r.Key % parkedStreams) }
 // entryOverhead is what an entry takes beside its body, about, in bytes.
 const entryOverhead = 100
 
-// entryOf is an event as a stream holds it.
+// entryOf is an event as a stream holds it. Its trace context is a field that pods of a
+// version without one pass over.
 func entryOf(r journal.Record) map[string]string {
-	return map[string]string{
+	entry := map[string]string{
 		"id":       ID(r.ID).String(),
 		"accepted": strconv.FormatInt(r.Time, 10),
 		"body":     string(r.Body),
 	}
+	if from := traceOf(r.Body); !from.IsZero() {
+		entry["body"] = string(r.Body[:len(r.Body)-traceMember]) + "}"
+		entry["traceparent"] = from.String()
+	}
+	return entry
 }
 
 const (
@@ -61,6 +68,9 @@ func parseEntry(values map[string]string, now time.Time) (r journal.Record, err 
 		return journal.Record{Time: now.UnixNano()}, fmt.Errorf("a body of %d bytes", len(body))
 	}
 	r.Body = []byte(body)
+	if from, ok := trace.Parse(values["traceparent"]); ok && strings.HasSuffix(body, "}") {
+		r.Body = appendTrace(r.Body, from)
+	}
 	var errID, errTime error
 	r.ID, errID = parseID(values["id"])
 	r.Time, errTime = strconv.ParseInt(values["accepted"], 10, 64)

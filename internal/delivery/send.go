@@ -143,10 +143,12 @@ func (d *Delivery) deliver(f *flight, buffer []byte) []byte {
 		d.settle(f.at)
 		return record.Body
 	}
+	body, traceparent := bodyOf(&record, e)
 	out := d.opt.API.Recommend(fashionai.Call{
-		Body:     record.Body,
-		Deadline: started.Add(d.opt.Timeout),
-		Sent:     func() { d.sent(f) },
+		Body:        body,
+		Deadline:    started.Add(d.opt.Timeout),
+		Sent:        func() { d.sent(f) },
+		Traceparent: traceparent,
 	})
 	f.permit.Done(breaker.Outcome{Kind: kindOf(out.Class), Took: out.Took})
 	if out.Class == fashionai.RateLimited {

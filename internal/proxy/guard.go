@@ -32,10 +32,9 @@ func newGuard(s Security) guard {
 	return g
 }
 
-// check returns why a request must not come in, or nil.
-func (g *guard) check(rc *fasthttp.RequestCtx) *problem {
+// check returns why a request must not come in, or nil, given what its header holds.
+func (g *guard) check(rc *fasthttp.RequestCtx, seen surveyed) *problem {
 	h := &rc.Request.Header
-	seen := survey(h.RawHeaders())
 	if why := seen.ambiguous(); why != "" {
 		rc.SetConnectionClose()
 		return badRequest(why)
@@ -139,6 +138,7 @@ type surveyed struct {
 	length, encoding bool // Content-Length, Transfer-Encoding
 	browser          bool // Origin or Sec-Fetch-Site
 	forwarded        bool // X-Forwarded-For or Forwarded
+	traced           bool // traceparent
 }
 
 func survey(raw []byte) (s surveyed) {
@@ -159,6 +159,7 @@ func survey(raw []byte) (s surveyed) {
 			s.length = s.length || named(line, "content-length")
 		case 't', 'T':
 			s.encoding = s.encoding || named(line, "transfer-encoding")
+			s.traced = s.traced || named(line, "traceparent")
 		case 'o', 'O':
 			s.browser = s.browser || named(line, "origin")
 		case 's', 'S':

@@ -9,10 +9,12 @@ import (
 	"vitrine/cache"
 	"vitrine/internal/delivery"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
-// recommend is a request's whole journey: POST /api/v1/products/protected/recommendation.
-func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
+// recommend is a request's whole journey: POST /api/v1/products/protected/recommendation. It is
+// a part of the trace from, if that is not zero.
+func (p *Proxy) recommend(rc *fasthttp.RequestCtx, from trace.Context) {
 	began := time.Now()
 	body, refused := jsonBody(rc)
 	if refused != nil {
@@ -26,6 +28,7 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
 		p.refuse(rc, malformed(err))
 		return
 	}
+	v.from, v.span = p.trace("POST "+pathRecommendation, from, began)
 	p.accept(v)
 	p.answer(v, began.Add(p.Budget(&v.req)))
 	writeAnswer(rc, v)
@@ -35,6 +38,8 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx) {
 // visit is a request on its way.
 type visit struct {
 	req    reco.Request
+	from   trace.Context   // the trace its event is sent with; zero if none
+	span   *trace.Span     // nil if it is not traced
 	held   cache.Found     // what memory had for it
 	ticket delivery.Ticket // of its accepted event; a bot has none
 	answer reco.Answer
@@ -56,7 +61,7 @@ func (p *Proxy) accept(v *visit) {
 	defer p.recovered(nil)
 	v.held = p.opt.Rankings.Peek(v.req.Event) // memory only: no wait, no allocation
 	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(&v.req)
-	v.ticket = p.opt.Delivery.Accept(v.req.Event, wanted) // journalled when this returns
+	v.ticket = p.opt.Delivery.Accept(v.req.Event, v.from, wanted) // journalled when this returns
 }
 
 // answer finds the best list for an accepted request before the deadline.

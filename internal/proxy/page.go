@@ -8,10 +8,12 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
-// page answers POST /v1/page: all shelves of a page, side by side under one budget.
-func (p *Proxy) page(rc *fasthttp.RequestCtx) {
+// page answers POST /v1/page: all shelves of a page, side by side under one budget. It is
+// a part of the trace from, if that is not zero.
+func (p *Proxy) page(rc *fasthttp.RequestCtx, from trace.Context) {
 	began := time.Now()
 	body, refused := jsonBody(rc)
 	if refused != nil {
@@ -23,7 +25,8 @@ func (p *Proxy) page(rc *fasthttp.RequestCtx) {
 		p.refuse(rc, malformed(err))
 		return
 	}
-	shelves := p.shelves(page, began)
+	from, span := p.trace("POST "+pathPage, from, began)
+	shelves := p.shelves(page, from, began)
 	dst := append(rc.Response.Body(), `{"results":[`...)
 	for i := range shelves {
 		if i > 0 {
@@ -34,18 +37,22 @@ func (p *Proxy) page(rc *fasthttp.RequestCtx) {
 	rc.Response.Header.SetContentType("application/json")
 	rc.Response.Header.Set("Cache-Control", "private, no-store")
 	rc.Response.SetBody(append(dst, `]}`...))
+	if span != nil {
+		span.SetInt("vitrine.page.events", len(shelves))
+		endSpan(span, pathPage)
+	}
 }
 
 // shelves answers every event of a page: accepted one after the other, in the page's
 // order, then answered side by side.
-func (p *Proxy) shelves(page reco.Pageful, began time.Time) []visit {
+func (p *Proxy) shelves(page reco.Pageful, from trace.Context, began time.Time) []visit {
 	budget := p.budgets.Load().page
 	if page.Budget > 0 {
 		budget = min(page.Budget, mostBudget*budget)
 	}
 	shelves := make([]visit, len(page.Requests))
 	for i := range shelves {
-		shelves[i].req = page.Requests[i]
+		shelves[i].req, shelves[i].from = page.Requests[i], from
 		p.accept(&shelves[i])
 	}
 	var all sync.WaitGroup

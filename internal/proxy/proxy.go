@@ -51,6 +51,9 @@ type Options struct {
 	// Observe is told of every answered event.
 	Observe func(t reco.EventType, a *reco.Answer, took time.Duration)
 
+	// Tracer makes the requests' spans. Nil makes none.
+	Tracer Tracer
+
 	// Stock takes what a shop says of its stock, which then holds, and tells the other
 	// pods as long as the context lasts. Nil answers 404: nothing would heed it.
 	Stock func(context.Context, []reco.Stock)
@@ -233,16 +236,17 @@ func (p *Proxy) handle(rc *fasthttp.RequestCtx) {
 			p.refuse(rc, &problem{status: fasthttp.StatusInternalServerError, detail: "this request met a bug in the sidecar"})
 		}
 	}()
-	if refused := p.guard.check(rc); refused != nil {
+	seen := survey(rc.Request.Header.RawHeaders())
+	if refused := p.guard.check(rc, seen); refused != nil {
 		p.refuse(rc, refused)
 		return
 	}
 	path := rc.Request.URI().PathOriginal()
 	switch {
 	case string(path) == pathRecommendation:
-		p.post(rc, p.recommend)
+		p.post(rc, func(rc *fasthttp.RequestCtx) { p.recommend(rc, contextOf(rc, seen)) })
 	case string(path) == pathPage:
-		p.post(rc, p.page)
+		p.post(rc, func(rc *fasthttp.RequestCtx) { p.page(rc, contextOf(rc, seen)) })
 	case string(path) == pathStock && p.opt.Stock != nil:
 		p.post(rc, p.stock)
 	case p.opt.Profile != nil && len(path) > len(pathProfile) && string(path[:len(pathProfile)]) == pathProfile:
@@ -277,10 +281,11 @@ func (p *Proxy) panicked(cause any) {
 	p.opt.Log.Error("recovered from a panic while answering", "kind", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
 }
 
-// observed counts an answer, unless it is that of our own self-call.
+// observed counts an answer, and tells its trace, unless it is that of our own self-call.
 func (p *Proxy) observed(rc *fasthttp.RequestCtx, v *visit, took time.Duration) {
 	if v.req.Bot && string(rc.Request.Header.Peek(selfHeader)) == p.self {
 		return
 	}
 	p.opt.Observe(v.req.Type, &v.answer, took)
+	v.tell()
 }
