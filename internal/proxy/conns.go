@@ -110,19 +110,19 @@ const sample = 64
 // makeRoom closes a connection that waits for its next request.
 func (l *conns) makeRoom() {
 	var oldest *conn
-	var until int64
+	var since int64
 	l.mu.Lock()
 	looked := 0
 	for c := range l.open { // begins anywhere
-		if w := c.idle.Load(); w > 0 && (oldest == nil || w < until) {
-			oldest, until = c, w
+		if w := c.idle.Load(); w > 0 && (oldest == nil || w < since) {
+			oldest, since = c, w
 		}
 		if looked++; looked == sample {
 			break
 		}
 	}
 	l.mu.Unlock()
-	if oldest != nil && oldest.idle.CompareAndSwap(until, evicted) {
+	if oldest != nil && oldest.idle.CompareAndSwap(since, evicted) {
 		l.evicted.Add(1)
 		_ = oldest.Close() // there is nothing to be done about it
 	}
@@ -136,7 +136,7 @@ func (l *conns) wait(c *conn) {
 	l.slow[c] = struct{}{}
 	if len(l.slow) > l.maxSlow {
 		for other := range l.slow {
-			if oldest == nil || other.deadline.Load() < oldest.deadline.Load() {
+			if oldest == nil || other.began.Load() < oldest.began.Load() {
 				oldest = other
 			}
 		}
@@ -173,8 +173,9 @@ type conn struct {
 	of  *conns
 	raw syscall.RawConn // nil if the connection is none of the system's
 
-	deadline atomic.Int64 // of reading, in nanoseconds since 1970
-	idle     atomic.Int64 // that deadline while it waits for a request, else 0; evicted once it is being closed for others
+	deadlines
+	began atomic.Int64 // when it last began to wait, in nanoseconds since 1970
+	idle  atomic.Int64 // the same while it waits for a request, else 0; evicted once it is being closed for others
 
 	first, more func(fd uintptr) bool // readFirst and readMore, bound once
 	chunk       *chunk                // nil if nothing is read ahead
@@ -203,19 +204,26 @@ var errBareLF = errors.New("a line ends without a carriage return")
 // for the next request.
 func (c *conn) Read(p []byte) (int, error) {
 	switch {
-	case c.raw == nil:
-		return c.Conn.Read(p) //nolint:wrapcheck // fasthttp looks at net's own errors
+	case len(p) == 0:
+		return 0, nil
 	case c.bare:
 		return 0, errBareLF
 	case c.chunk != nil:
 		return c.take(p), nil
+	}
+	now, err := c.reading(c.Conn, len(p) == 1)
+	if err != nil {
+		return 0, err
+	}
+	c.began.Store(now.UnixNano())
+	switch {
+	case c.raw == nil:
+		return c.Conn.Read(p) //nolint:wrapcheck // fasthttp looks at net's own errors
 	case len(p) == 1:
 		return c.await(p)
-	case len(p) == 0:
-		return 0, nil
 	}
 	c.into, c.begun = p, false
-	err := c.raw.Read(c.more)
+	err = c.raw.Read(c.more)
 	c.into = nil
 	if c.begun {
 		c.of.goOn(c)
@@ -228,10 +236,10 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // await waits for the first byte of a request, and reads ahead what comes with it.
 func (c *conn) await(p []byte) (int, error) {
-	until := c.deadline.Load()
-	c.idle.Store(until)
+	since := c.began.Load()
+	c.idle.Store(since)
 	err := c.raw.Read(c.first)
-	if !c.idle.CompareAndSwap(until, 0) {
+	if !c.idle.CompareAndSwap(since, 0) {
 		err = net.ErrClosed // chosen to go before this request came
 	}
 	switch {
@@ -306,10 +314,12 @@ func (c *conn) receive(fd uintptr, p []byte) bool {
 	}
 }
 
-// SetReadDeadline bounds the reads to come.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	c.deadline.Store(t.UnixNano())
-	return c.Conn.SetReadDeadline(t) //nolint:wrapcheck // fasthttp looks at net's own errors
+// Write writes an answer, or a part of one.
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.writing(c.Conn); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p) //nolint:wrapcheck // fasthttp looks at net's own errors
 }
 
 // Close closes the connection; whoever reads from it gets an error.

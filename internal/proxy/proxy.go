@@ -96,13 +96,6 @@ func (o *Options) Validate() error {
 const (
 	maxBody    = 128 << 10 // bytes; more is a 413
 	maxHeaders = 16 << 10  // bytes; more is a 431
-	// A whole request must have come within readTimeout of its first byte, and a
-	// client must take an answer within writeTimeout; both are local.
-	readTimeout  = 5 * time.Second
-	writeTimeout = 5 * time.Second
-	// idleTimeout is longer than any usual client's: who closes first has the
-	// stale-connection problem, and here that should be the client.
-	idleTimeout = 3 * time.Minute
 )
 
 // Proxy answers the shop app. It is safe for concurrent use.
@@ -143,9 +136,6 @@ func New(o Options) (*Proxy, error) {
 		ReduceMemoryUsage:     true, // between requests, see conn
 		ReadBufferSize:        maxHeaders,
 		MaxRequestBodySize:    maxBody,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
 		TCPKeepalive:          true,
 		SecureErrorLogMessage: true,
 		NoDefaultServerHeader: true,
