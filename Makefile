@@ -46,6 +46,11 @@ ledger: ## ten long runs of the proof that no event is lost (about ten minutes)
 	@.ci/ensure redis-server
 	LEDGER_SEEDS=10 $(GO) test -count=1 -timeout 30m -run 'TestLedger$$' -v ./cmd/vitrine
 
+.PHONY: isolation
+isolation: ## a million requests, none of which may get another's list, under the race detector (about half an hour)
+	@.ci/ensure redis-server cc
+	$(GO) run ./bench isolation -n 1000000 -race
+
 .PHONY: vet
 vet: ## go vet
 	$(GO) vet ./...

@@ -15,6 +15,7 @@ func commands() []command {
 		{"find", "search the highest rate that keeps the objectives", cmdFind},
 		{"chaos", "let faults loose and hold the sidecar to its pass marks", cmdChaos},
 		{"soak", "offer a steady load for long and show what grows", cmdSoak},
+		{"isolation", "look for lists that reach somebody they are not for", cmdIsolation},
 		{"rank", "hold the fallback's lists against the API's own, in a simulation", cmdRank},
 		{"hit", "foretell the hit share and the load on Redis, without a network", cmdHit},
 		{"gen", "write a scenario's requests as a trace", cmdGen},
