@@ -85,22 +85,33 @@ const immortal = 1000 * time.Hour
 // redisLives returns how many keys Redis holds and the longest life any has left.
 func (b *battle) redisLives(ctx context.Context) (n int, longest time.Duration, err error) {
 	err = withRedis(b, func(client *redis.Client) error {
-		keys := client.Scan(ctx, 0, "*", 1000).Iterator()
-		for keys.Next(ctx) {
-			life, err := client.PTTL(ctx, keys.Val()).Result()
+		for cursor := uint64(0); ; {
+			keys, next, err := client.Scan(ctx, cursor, "*", 1000).Result()
 			if err != nil {
 				return err
 			}
-			if life == -2 { // gone meanwhile
-				continue
+			lives := make([]*redis.DurationCmd, len(keys))
+			if _, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for i, key := range keys {
+					lives[i] = p.PTTL(ctx, key)
+				}
+				return nil
+			}); err != nil {
+				return err
 			}
-			if life < 0 {
-				life = immortal
+			for _, life := range lives {
+				switch left := life.Val(); {
+				case left == -2: // gone meanwhile
+				case left < 0:
+					n, longest = n+1, immortal
+				default:
+					n, longest = n+1, max(longest, left)
+				}
 			}
-			n++
-			longest = max(longest, life)
+			if cursor = next; cursor == 0 {
+				return nil
+			}
 		}
-		return keys.Err()
 	})
 	return n, longest, err
 }
