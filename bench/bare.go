@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"strconv"
+	"time"
 
 	"vitrine/bench/baseline"
 )
@@ -14,6 +17,23 @@ func cmdBare(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := baseline.ServeBare(ctx, args[0], args[1], stdout); err != nil {
+		return failed(stderr, err)
+	}
+	return exitOK
+}
+
+// cmdUpstream is the child that serves an API which costs next to nothing. The overview
+// does not list it.
+func cmdUpstream(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) != 3 {
+		return exitUsage
+	}
+	ids, err1 := strconv.Atoi(args[1])
+	delay, err2 := time.ParseDuration(args[2])
+	if err := errors.Join(err1, err2); err != nil {
+		return usageError(stderr, err)
+	}
+	if err := baseline.ServeUpstream(ctx, args[0], ids, delay, stdout); err != nil {
 		return failed(stderr, err)
 	}
 	return exitOK

@@ -12,6 +12,8 @@ func commands() []command {
 	return []command{
 		{"run", "offer a shop's traffic and report latency by source", cmdRun},
 		{"ab", "measure two targets in turn and say how sure the difference is", cmdAB},
+		{"marks", "hold every cost of the sidecar against its mark", cmdMarks},
+		{"growth", "show how its costs grow with load, size and time", cmdGrowth},
 		{"find", "search the highest rate that keeps the objectives", cmdFind},
 		{"chaos", "let faults loose and hold the sidecar to its pass marks", cmdChaos},
 		{"soak", "offer a steady load for long and show what grows", cmdSoak},
@@ -24,6 +26,8 @@ func commands() []command {
 		{"selftest", "show that the harness measures what it says", cmdSelftest},
 		{"fakeapi", "run the stand-in API by itself, to rehearse an outage", cmdFakeAPI},
 		{"bare", "", cmdBare},
+		{"upstream", "", cmdUpstream},
+		{"tier", "", cmdTier},
 	}
 }
 

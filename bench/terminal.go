@@ -34,13 +34,14 @@ func terminal(w io.Writer) bool {
 
 // progress writes a line that overwrites itself, on a terminal only.
 type progress struct {
-	write func(string) // nil writes nothing
+	write  func(string) // nil writes nothing
+	prefix string       // of what is said: the part of something larger
 }
 
 // say replaces the line.
 func (p *progress) say(text string) {
 	if p.write != nil {
-		p.write(text)
+		p.write(p.prefix + text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -24,10 +25,17 @@ type Upstream struct {
 	done   chan struct{}
 }
 
+// EventsPath is where it tells how many events it has received.
+const EventsPath = "/events"
+
 // StartUpstream serves lists of so many ids, of 22 letters each as shops with long
 // product numbers have.
 func StartUpstream(ctx context.Context, ids int) (*Upstream, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	return startUpstream(ctx, "127.0.0.1:0", ids)
+}
+
+func startUpstream(ctx context.Context, addr string, ids int) (*Upstream, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("starting the upstream: %w", err)
 	}
@@ -58,7 +66,24 @@ func (u *Upstream) Close() error {
 	return err
 }
 
+// ServeUpstream serves one on an address, every answer taking delay, until ctx ends. It
+// writes the address to w once it listens.
+func ServeUpstream(ctx context.Context, addr string, ids int, delay time.Duration, w io.Writer) error {
+	u, err := startUpstream(ctx, addr, ids)
+	if err != nil {
+		return err
+	}
+	u.Delay(delay)
+	fmt.Fprintf(w, "listening %s\n", u.Addr())
+	<-ctx.Done()
+	return u.Close()
+}
+
 func (u *Upstream) serve(rc *fasthttp.RequestCtx) {
+	if rc.IsGet() && string(rc.Path()) == EventsPath {
+		rc.SetBodyString(strconv.FormatInt(u.Events(), 10))
+		return
+	}
 	u.events.Add(1)
 	time.Sleep(time.Duration(u.delay.Load()))
 	rc.SetContentType("application/json")

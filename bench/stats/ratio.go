@@ -33,22 +33,39 @@ func Paired(a, b []float64) Ratio {
 	if len(logs) == 0 {
 		return Ratio{}
 	}
-	rng := rand.New(rand.NewPCG(1, uint64(len(logs))))
+	low, high := bootstrap(logs)
+	return Ratio{Value: math.Exp(Median(logs)), Low: math.Exp(low), High: math.Exp(high), Pairs: len(logs)}
+}
+
+// Gap is by how much A exceeds B, in their unit: the median of the differences of pairs
+// measured next to each other, and the interval that holds it as Paired's does.
+func Gap(a, b []float64) Ratio {
+	var gaps []float64
+	for i := range min(len(a), len(b)) {
+		if a[i] > 0 && b[i] > 0 {
+			gaps = append(gaps, a[i]-b[i])
+		}
+	}
+	if len(gaps) == 0 {
+		return Ratio{}
+	}
+	low, high := bootstrap(gaps)
+	return Ratio{Value: Median(gaps), Low: low, High: high, Pairs: len(gaps)}
+}
+
+// bootstrap returns the interval that holds the median with 95 % confidence.
+func bootstrap(values []float64) (low, high float64) {
+	rng := rand.New(rand.NewPCG(1, uint64(len(values))))
 	medians := make([]float64, resamples)
-	again := make([]float64, len(logs))
+	again := make([]float64, len(values))
 	for i := range medians {
 		for j := range again {
-			again[j] = logs[rng.IntN(len(logs))]
+			again[j] = values[rng.IntN(len(values))]
 		}
 		medians[i] = median(again)
 	}
 	slices.Sort(medians)
-	return Ratio{
-		Value: math.Exp(median(logs)),
-		Low:   math.Exp(medians[resamples*25/1000]),
-		High:  math.Exp(medians[resamples*975/1000]),
-		Pairs: len(logs),
-	}
+	return medians[resamples*25/1000], medians[resamples*975/1000]
 }
 
 // Tells reports whether the interval leaves no doubt that A and B differ.

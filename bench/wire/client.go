@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -203,7 +204,7 @@ func (a *Answer) read(r *bufio.Reader) error {
 	}
 	v, _ := a.header("connection")
 	a.keep = !bytes.EqualFold(v, []byte("close"))
-	a.Body = append(a.Body, make([]byte, length)...)
+	a.Body = slices.Grow(a.Body, length)[:length]
 	_, err = io.ReadFull(r, a.Body)
 	return err
 }
