@@ -148,6 +148,10 @@ func (c *Cache) sweep(now instant) {
 // accepted by another process: every event of its session seen here came after it.
 type Mark uint64
 
+// Events is how many events of its session this process has seen with it, as far as it
+// remembers: 0 for one that was accepted by another process.
+func (m Mark) Events() int { return int(uint32(m)) }
+
 // Accept takes note that a session has made an event, which must come before the
 // event is looked up. The mark goes to [Cache.Store] with the ranking that the
 // event's call brings.

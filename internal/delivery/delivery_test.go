@@ -23,6 +23,7 @@ type api struct {
 	received []reco.Event
 	answer   func(n int, e reco.Event) fashionai.Outcome // nil answers with one product after 100 ms
 	common   *api                                        // if not nil, answers instead: the API of several pods
+	timed    func(e reco.Event) fashionai.Outcome        // if not nil, answers instead, and takes its time once it has the event
 }
 
 func (a *api) Recommend(c fashionai.Call) fashionai.Outcome {
@@ -39,11 +40,15 @@ func (a *api) Recommend(c fashionai.Call) fashionai.Outcome {
 	}
 	started := time.Now()
 	var out fashionai.Outcome
-	if answer == nil {
+	switch {
+	case a.timed != nil:
+		c.Sent()
+		out = a.timed(e)
+	case answer == nil:
 		c.Sent()
 		time.Sleep(100 * time.Millisecond)
 		out = ranked(e)
-	} else {
+	default:
 		if out = answer(n, e); out.Class != fashionai.Unreachable {
 			c.Sent()
 		}

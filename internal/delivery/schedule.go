@@ -6,20 +6,22 @@ import (
 	"time"
 )
 
-// schedule decides which event is sent next. It does no I/O, has no lock of its
-// own and knows the time only as it is told.
+// schedule decides which event is sent next: pick.go says by which rules. It does no I/O,
+// has no lock of its own and knows the time only as it is told.
 //
 // Its unit is the session, since events of a session go in order: each session is
-// in the ready heap of its most urgent event, in delayed, or, while it may start
+// in the ready line of its most urgent event, in delayed, or, while it may start
 // nothing, in no heap.
 type schedule struct {
 	slots    int // the bulkhead
 	sessions map[uint64]*session
-	ready    [classes]sessionHeap // by birth of the event that would be started
-	delayed  sessionHeap          // by the time the session becomes ready
+	ready    [classes]line
+	delayed  sessionHeap // by the time the session becomes ready
 	inFlight [classes]int
-	events   int // pending and under way
-	waiting  int // of those pending: waited for
+	events   int           // pending and under way
+	waiting  [ranks]int    // of those pending: waited for
+	unlive   int           // turns since one was that of a session nobody waits for
+	call     time.Duration // how long calls take, smoothed; 0 before the first
 	seq      uint64
 }
 
@@ -34,7 +36,7 @@ func (q *schedule) add(key uint64, p pending, now time.Duration) *session {
 	p.seq = q.seq
 	q.events++
 	q.insert(s, p)
-	if s.in != &q.ready[s.class()] {
+	if s.in != q.lineUp(s) {
 		q.place(s, now)
 	}
 	return s
@@ -81,7 +83,7 @@ func (q *schedule) remove(s *session, i int) pending {
 func (q *schedule) tally(s *session, p *pending, n int) {
 	if p.waited {
 		s.waited += n
-		q.waiting += n
+		q.waiting[p.rank()] += n
 	}
 	if !p.replay {
 		s.live += n
@@ -111,7 +113,7 @@ func (q *schedule) place(s *session, now time.Duration) {
 		return
 	}
 	s.next, s.order, s.tie = next, p.born, p.seq
-	q.ready[s.class()].put(s)
+	q.lineUp(s).put(s)
 }
 
 // heldUp reports whether the session waits to try again to send an event that did not
@@ -136,31 +138,6 @@ func (q *schedule) wake(now time.Duration) (next time.Duration) {
 // underWay is the number of calls.
 func (q *schedule) underWay() int { return q.inFlight[waited] + q.inFlight[live] + q.inFlight[replay] }
 
-// overloaded reports whether as many events are waited for as there are slots, beside
-// those that the free slots are about to take.
-func (q *schedule) overloaded() bool { return q.waiting >= q.slots+max(q.slots-q.underWay(), 0) }
-
-// pick returns the session whose event is to be sent next, or nil. Events that
-// somebody waits for go first, but leave a quarter of the slots to live ones;
-// replayed ones take what is left, at most half, and only while it is allowed.
-func (q *schedule) pick(replaying bool) (*session, class) {
-	if q.underWay() >= q.slots {
-		return nil, 0
-	}
-	reserve := q.slots / 4
-	starved := len(q.ready[live]) > 0 && q.inFlight[live] < reserve && q.inFlight[waited] >= q.slots-reserve
-	switch {
-	case len(q.ready[waited]) > 0 && !starved:
-		return q.ready[waited][0], waited
-	case len(q.ready[live]) > 0:
-		return q.ready[live][0], live
-	case len(q.ready[replay]) > 0 && replaying && q.inFlight[replay] < max(q.slots/2, 1):
-		return q.ready[replay][0], replay
-	default:
-		return nil, 0
-	}
-}
-
 // pickProbe returns the session with the oldest event, whatever its class and
 // back-off, passing over those in skip while there are others.
 func (q *schedule) pickProbe(skip map[uint64]bool) *session {
@@ -170,8 +147,7 @@ func (q *schedule) pickProbe(skip map[uint64]bool) *session {
 			best = s
 		}
 	}
-	for c := range q.ready {
-		h := &q.ready[c]
+	for h := range q.lines() {
 		var passed []*session
 		for len(*h) > 0 && skip[(*h)[0].key] {
 			passed = append(passed, heap.Pop(h).(*session)) //nolint:errcheck,forcetypeassert // it holds nothing else
@@ -196,6 +172,7 @@ func (q *schedule) pickProbe(skip map[uint64]bool) *session {
 
 // start takes the session's next event out of its queue: it is under way.
 func (q *schedule) start(s *session, as class, now time.Duration) pending {
+	q.turn(s)
 	p := q.remove(s, s.next)
 	s.sending = true
 	s.inFlight++
@@ -275,9 +252,9 @@ func (q *schedule) backlog(now time.Duration) {
 
 // older returns a session that could start an event born before then, or nil.
 func (q *schedule) older(then time.Duration) *session {
-	for c := range q.ready {
-		if h := q.ready[c]; len(h) > 0 && h[0].order < then {
-			return h[0]
+	for h := range q.lines() {
+		if len(*h) > 0 && (*h)[0].order < then {
+			return (*h)[0]
 		}
 	}
 	for _, s := range q.delayed {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"vitrine/cache"
 )
 
 // drill puts a schedule through random operations, and checks after each of them that it
@@ -63,7 +65,8 @@ func (d *drill) note(format string, a ...any) { d.log = append(d.log, fmt.Sprint
 
 func (d *drill) add() {
 	key := d.dice.Uint64N(drillSessions)
-	d.q.add(key, pending{born: d.now, replay: d.dice.IntN(3) == 0}, d.now)
+	mark := cache.Mark(d.dice.Uint64N(2 * firstPage)) // new sessions and others
+	d.q.add(key, pending{born: d.now, replay: d.dice.IntN(3) == 0, mark: mark}, d.now)
 	d.pending[d.q.seq] = key
 	d.note("add %d to %d", d.q.seq, key)
 }
@@ -78,7 +81,7 @@ func (d *drill) pick() {
 	s, as := d.q.pick(replaying)
 	if s == nil {
 		for c := range classes {
-			if len(d.q.ready[c]) > 0 && d.total() < d.q.slots && (c != replay || mayReplay) {
+			if d.q.ready[c].size() > 0 && d.total() < d.q.slots && (c != replay || mayReplay) {
 				d.t.Errorf("nothing was picked, with class %d ready and %v of %d slots taken", c, before, d.q.slots)
 			}
 		}
@@ -90,9 +93,9 @@ func (d *drill) pick() {
 		d.t.Errorf("an event was picked with all slots taken: %v of %d", before, d.q.slots)
 	case as == replay && !mayReplay:
 		d.t.Errorf("a replayed event was picked with %v of %d slots taken (allowed: %t)", before, d.q.slots, replaying)
-	case as == replay && len(d.q.ready[waited])+len(d.q.ready[live]) > 0:
+	case as == replay && d.q.ready[waited].size()+d.q.ready[live].size() > 0:
 		d.t.Errorf("a replayed event went before others")
-	case as == waited && before[waited] >= d.q.slots-reserve && before[live] < reserve && len(d.q.ready[live]) > 0:
+	case as == waited && before[waited] >= d.q.slots-reserve && before[live] < reserve && d.q.ready[live].size() > 0:
 		d.t.Errorf("an event waited for took what is reserved for live ones: %v of %d", before, d.q.slots)
 	}
 	d.start(s, as)
@@ -255,11 +258,11 @@ func (d *drill) check() {
 			d.t.Errorf("event %d is lost", seq)
 		}
 	}
-	if d.q.waiting != waiting || d.q.inFlight != inFlight {
+	if d.q.waiting[favoured]+d.q.waiting[ordinary] != waiting || d.q.inFlight != inFlight {
 		d.t.Errorf("got %d waiting and %v under way, want %d and %v", d.q.waiting, d.q.inFlight, waiting, inFlight)
 	}
-	for c := range d.q.ready {
-		d.checkHeap(&d.q.ready[c])
+	for h := range d.q.lines() {
+		d.checkHeap(h)
 	}
 	d.checkHeap(&d.q.delayed)
 }
@@ -312,7 +315,7 @@ func (d *drill) checkPlace(s *session) {
 	case s.sending, len(s.queue) == 0, next >= 0 && !s.hasRoom(&s.queue[next]):
 		want = nil
 	case next >= 0:
-		want = &d.q.ready[s.class()]
+		want = d.q.lineUp(s)
 	}
 	if s.in != want {
 		d.t.Errorf("session %d is in the wrong place: %p, want %p", s.key, s.in, want)
@@ -350,7 +353,7 @@ func (d *drill) empty() {
 			d.start(s, as)
 		}
 	}
-	if len(d.q.sessions) > 0 || d.q.events != 0 || d.q.waiting != 0 || d.total() != 0 {
+	if len(d.q.sessions) > 0 || d.q.events != 0 || d.q.waiting != [ranks]int{} || d.total() != 0 {
 		d.t.Errorf("got %d sessions, %d events left, want none", len(d.q.sessions), d.q.events)
 	}
 }

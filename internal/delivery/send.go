@@ -321,6 +321,7 @@ func (d *Delivery) finishFor(f *flight, v verdict, e reco.Event, started time.Ti
 	if out.Renewed {
 		d.stats.Retried[HTTP]++
 	}
+	d.q.observe(out.Took)
 	d.resolveLocked(e, f.seq, started.Sub(d.epoch), r, d.now())
 	d.mu.Unlock()
 	d.finish(f, v)

@@ -107,6 +107,14 @@ func (s *session) search(seq uint64) int {
 	return sort.Search(len(s.queue), func(i int) bool { return s.queue[i].seq >= seq })
 }
 
+// before is the order of heaps.
+func (s *session) before(other *session) bool {
+	if s.order != other.order {
+		return s.order < other.order
+	}
+	return s.tie < other.tie
+}
+
 // sessionHeap is a heap of sessions by their order, and by age where that is equal.
 type sessionHeap []*session //nolint:recvcheck // container/heap wants both kinds of receivers
 
@@ -119,10 +127,7 @@ func (h *sessionHeap) put(s *session) {
 func (h sessionHeap) Len() int { return len(h) }
 
 func (h sessionHeap) Less(i, j int) bool {
-	if h[i].order != h[j].order {
-		return h[i].order < h[j].order
-	}
-	return h[i].tie < h[j].tie
+	return h[i].before(h[j])
 }
 
 func (h sessionHeap) Swap(i, j int) {

@@ -58,8 +58,8 @@ func (d *Delivery) Stats() Stats {
 	defer d.mu.Unlock()
 	s := d.stats
 	s.Pending = d.q.events + d.away
-	s.Waiting = d.q.waiting
-	s.Replay = len(d.q.ready[replay])
+	s.Waiting = d.q.waiting[favoured] + d.q.waiting[ordinary]
+	s.Replay = d.q.ready[replay].size()
 	s.InFlight = d.q.underWay()
 	s.MemoryBytes, s.InMemory = d.memory.bytes, len(d.memory.slots)
 	s.LiveRate = d.pace.liveRate(d.now())

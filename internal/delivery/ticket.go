@@ -69,7 +69,12 @@ func (t *Ticket) Wait(deadline time.Time) Result {
 		return t.result()
 	default:
 	}
-	timer := time.NewTimer(time.Until(deadline))
+	left := time.Until(deadline)
+	if t.hopeless(left) {
+		t.Release()
+		return Result{Reason: reco.Overload}
+	}
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-t.wait.done:
@@ -78,6 +83,14 @@ func (t *Ticket) Wait(deadline time.Time) Result {
 		t.Release()
 		return Result{Reason: reco.Timeout}
 	}
+}
+
+// hopeless reports whether the calls before this one take all the time that is left. Who
+// leaves at once makes room for those who can still be answered.
+func (t *Ticket) hopeless(left time.Duration) bool {
+	t.d.mu.Lock()
+	defer t.d.mu.Unlock()
+	return t.d.q.remaining(t.wait.key, t.wait.seq) > left
 }
 
 func (t *Ticket) result() Result {
@@ -117,7 +130,7 @@ func (d *Delivery) joinLocked(e reco.Event, key, seq uint64, away bool, now time
 	if d.q.heldUp(key) {
 		return nil, reco.Unreachable
 	}
-	if d.q.overloaded() {
+	if d.q.overloaded(key, seq) {
 		return nil, reco.Overload
 	}
 	w := &wait{event: e, key: key, seq: seq, waiting: 1, done: make(chan struct{})}

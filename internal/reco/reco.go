@@ -138,7 +138,7 @@ const (
 	Empty       Reason = "empty"        // the API knows too little of the shopper
 	Timeout     Reason = "timeout"      // the budget ended first
 	Open        Reason = "open"         // the breaker is open
-	Overload    Reason = "overload"     // too many are waiting already
+	Overload    Reason = "overload"     // no call is free in time
 	RateLimited Reason = "rate-limited" // the API asked for a pause
 	Unreachable Reason = "unreachable"  // no connection to the API
 	BadAnswer   Reason = "bad-answer"   // the API answered something else than a list
