@@ -2,12 +2,20 @@
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
+GOVULNCHECK_VERSION   := v1.8.0
+ACTIONLINT_VERSION    := v1.7.12
 
-GO      ?= go
-T       ?= 30s
-BIN     := $(CURDIR)/bin
-LINTER  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
-GOFUMPT := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
+GO  ?= go
+T   ?= 30s
+BIN := $(CURDIR)/bin
+
+LINTER      := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOFUMPT     := $(BIN)/gofumpt-$(GOFUMPT_VERSION)
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+ACTIONLINT  := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
+# What writes into a release is pinned in a module of its own, by checksum.
+CYCLONEDX   := $(BIN)/cyclonedx-gomod
+GO_LICENSES := $(BIN)/go-licenses
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -20,10 +28,10 @@ LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
-check: format-diff vet lint tidy-diff test race ## all that CI runs
+check: format-diff vet lint tidy-diff workflows licences vulnerabilities test race chaos-ci ## all that CI runs
 
 .PHONY: test
 test: ## every test, shuffled; installs redis-server if it is missing
@@ -51,6 +59,11 @@ isolation: ## a million requests, none of which may get another's list, under th
 	@.ci/ensure redis-server cc
 	$(GO) run ./bench isolation -n 1000000 -race
 
+.PHONY: chaos-ci
+chaos-ci: ## the short fault suite: counts, sources and losses; times are only printed
+	@.ci/ensure redis-server
+	$(GO) run ./bench chaos -suite ci
+
 .PHONY: vet
 vet: ## go vet
 	$(GO) vet ./...
@@ -71,6 +84,24 @@ format-diff: $(GOFUMPT) ## fail, showing what gofumpt would change
 tidy-diff: ## fail, showing what go mod tidy would change
 	$(GO) mod tidy -diff
 
+# What is not ours to build a release on, a tool that cannot be had or a database that
+# does not answer, is skipped by these three, and says so.
+.PHONY: workflows
+workflows: ## actionlint on what GitHub runs
+	@$(call with,$(ACTIONLINT),$(ACTIONLINT))
+
+.PHONY: licences
+licences: ## fail unless all that is linked has an allowed licence, and is in the notices
+	@$(call with,$(GO_LICENSES),.ci/licences $(GO_LICENSES))
+
+.PHONY: vulnerabilities
+vulnerabilities: ## known vulnerabilities that the code reaches; GOVULNDB= names another database
+	@$(call with,$(GOVULNCHECK),.ci/vulnerabilities $(GOVULNCHECK))
+
+.PHONY: notices
+notices: $(GO_LICENSES) ## write deploy/THIRD_PARTY_NOTICES anew
+	@.ci/licences $(GO_LICENSES) --write
+
 .PHONY: fuzz
 fuzz: ## every fuzz target in turn, for T each (make fuzz T=30s)
 	@grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file target; do \
@@ -89,12 +120,33 @@ golden: ## write the golden files and generated documents anew (tests named Test
 		$(GO) test -count=1 -run Golden "$$package" -update || exit 1; \
 	done
 
+OUT ?= dist/vitrine
+
 .PHONY: build
 build: ## dist/vitrine: one static binary, the same bytes from any folder
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)' -o dist/vitrine ./cmd/vitrine
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)' -o $(OUT) ./cmd/vitrine
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+RELEASE   := dist/release
+
+# An SBOM is made from its binary: it has what was linked, and no date or number of its own.
+.PHONY: release
+release: $(CYCLONEDX) ## dist/release: binaries for Linux and macOS, their SBOMs, notices and checksums
+	rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	@set -e; for platform in $(PLATFORMS); do \
+		os="$${platform%/*}"; arch="$${platform#*/}"; binary="$(RELEASE)/vitrine-$$os-$$arch"; \
+		GOOS="$$os" GOARCH="$$arch" $(MAKE) --no-print-directory build OUT="$$binary"; \
+		$(CYCLONEDX) bin -json -std -noserial -notimestamp -output-version 1.6 -version $(VERSION) -output "$$binary.cdx.json" "$$binary"; \
+	done
+	cp LICENSE deploy/THIRD_PARTY_NOTICES $(RELEASE)
+	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+
+.PHONY: release-test
+release-test: release $(GOVULNCHECK) ## a release is what it says it is; the check for vulnerabilities finds one
+	cd .ci/supply && $(GO) vet ./... && RELEASE=$(CURDIR)/$(RELEASE) GOVULNCHECK=$(GOVULNCHECK) $(GO) test -count=1 -shuffle=on ./...
 
 .PHONY: reproducible
-reproducible: ## fail unless two folders build the same binary
+reproducible: ## fail unless two folders make the same release, and the same image
 	@.ci/reproducible
 
 # The image is given nothing but dist/image, with times of 0: buildah makes one digest of
@@ -108,7 +160,7 @@ CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 image: build ## the container image, tagged IMAGE, with buildah or docker
 	@[ -r $(CA_BUNDLE) ] || { echo "no CA certificates at $(CA_BUNDLE): name your system's with CA_BUNDLE=" >&2; exit 1; }
 	rm -rf dist/image && mkdir -p dist/image/outbox
-	cp dist/vitrine dist/image/ && cp -L $(CA_BUNDLE) dist/image/ca-certificates.crt
+	cp dist/vitrine LICENSE deploy/THIRD_PARTY_NOTICES dist/image/ && cp -L $(CA_BUNDLE) dist/image/ca-certificates.crt
 	find dist/image -exec touch -h -d @0 {} +
 	@if command -v buildah >/dev/null; then set -x; buildah bud -q --isolation chroot --format $(FORMAT) --timestamp 0 -t $(IMAGE) -f deploy/Dockerfile dist/image; \
 	elif command -v docker >/dev/null; then set -x; docker build -q -t $(IMAGE) -f deploy/Dockerfile dist/image; \
@@ -119,6 +171,11 @@ deploy-test: ## what is deployed: manifests as strictly as an API server, alerts
 	@.ci/ensure promtool
 	$(GO) test -count=1 ./deploy
 	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -shuffle=on ./...
+
+.PHONY: rehearsal
+rehearsal: ## the rendered manifest's sidecar through the life of a pod, here; needs kubectl
+	@.ci/ensure redis-server
+	$(GO) run ./deploy/rehearsal
 
 .PHONY: page-test
 page-test: ## the status page in Chromium; needs Node.js 20, npm and chromium
@@ -139,8 +196,25 @@ define install
 	@mv $(BIN)/$(notdir $(1)) $@
 endef
 
+# with runs a command that needs the tool, unless that cannot be installed.
+define with
+	$(MAKE) -s --no-print-directory $(1) && [ -x $(1) ] || { echo "$@: skipped: there is no $(notdir $(1)), and it cannot be installed"; exit 0; }; $(2)
+endef
+
 $(LINTER):
 	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_LINT_VERSION))
 
 $(GOFUMPT):
 	$(call install,mvdan.cc/gofumpt,$(GOFUMPT_VERSION))
+
+$(GOVULNCHECK):
+	$(call install,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK_VERSION))
+
+$(ACTIONLINT):
+	$(call install,github.com/rhysd/actionlint/cmd/actionlint,$(ACTIONLINT_VERSION))
+
+$(CYCLONEDX): .ci/supply/go.mod .ci/supply/go.sum
+	cd .ci/supply && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+$(GO_LICENSES): .ci/supply/go.mod .ci/supply/go.sum
+	cd .ci/supply && $(GO) build -buildvcs=false -o $@ github.com/google/go-licenses/v2
