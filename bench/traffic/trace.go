@@ -21,8 +21,10 @@ func AppendTrace(dst []byte, d load.Due[Request]) []byte {
 	return append(append(append(dst, ','), body[1:]...), '\n')
 }
 
-// maxLine bounds a line of a trace.
-const maxLine = 1 << 20
+const (
+	maxLine  = 1 << 20          // bytes of a line
+	maxTrace = 366 * 24 * 3_600 // seconds of a trace
+)
 
 // ReadTrace reads a whole trace. Members it does not know are left out; lines must be
 // in the order of time.
@@ -62,8 +64,8 @@ func readTraceLine(line []byte) (load.Due[Request], error) {
 	if err := json.Unmarshal(line, &text); err != nil {
 		return load.Due[Request]{}, err
 	}
-	if text.At < 0 || text.SessionID == "" || text.EventType == "" {
-		return load.Due[Request]{}, fmt.Errorf("want at ≥ 0, sessionId and eventType, got %.200s", line)
+	if text.At < 0 || text.At > maxTrace || text.SessionID == "" || text.EventType == "" {
+		return load.Due[Request]{}, fmt.Errorf("want at from 0 to a year of seconds, sessionId and eventType, got %.200s", line)
 	}
 	return load.Due[Request]{
 		At: time.Duration(text.At * float64(time.Second)),

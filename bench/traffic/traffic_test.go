@@ -92,7 +92,7 @@ func TestTraceRoundTrip(t *testing.T) {
 
 func TestTraceRefusesNonsense(t *testing.T) {
 	for _, text := range []string{
-		"{", `{"at":1}`, `{"at":-1,"sessionId":"s","eventType":"e"}`,
+		"{", `{"at":1}`, `{"at":-1,"sessionId":"s","eventType":"e"}`, `{"at":1e300,"sessionId":"s","eventType":"e"}`,
 		`{"at":2,"sessionId":"s","eventType":"e"}` + "\n" + `{"at":1,"sessionId":"s","eventType":"e"}`,
 	} {
 		if got, err := traffic.ReadTrace(bytes.NewReader([]byte(text))); err == nil {
