@@ -24,3 +24,17 @@ func OrderNames(key [32]byte, e reco.Event) (session, field string) {
 	k := newKeyring(key)
 	return k.session(e.Session).text(), k.order(e).text()
 }
+
+// SealOrder and OpenOrder are a frozen order's two directions.
+
+func SealOrder(key [32]byte, e reco.Event, stamp int64, o Order) []byte {
+	return newKeyring(key).sealOrder(&order{Order: o, event: e, stamp: stamp})
+}
+
+func OpenOrder(key [32]byte, e reco.Event, raw []byte) (stamp int64, o Order, ok bool) {
+	held, ok := newKeyring(key).openOrder(e, raw)
+	if !ok {
+		return 0, Order{}, false
+	}
+	return held.stamp, held.Order, true
+}
