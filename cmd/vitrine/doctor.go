@@ -34,7 +34,7 @@ func cmdDoctor(ctx context.Context, args, environ []string, stdout, stderr io.Wr
 		fmt.Fprintln(stderr, "warning:", warning)
 	}
 	code := exitOK
-	for _, f := range examine(ctx, c) {
+	for _, f := range examine(ctx, c, environ) {
 		fmt.Fprintln(stdout, f)
 		if f.verdict == verdictFail {
 			code = exitFailed
@@ -75,7 +75,7 @@ type skipped string
 func (s skipped) Error() string { return string(s) }
 
 // examine runs all checks at once, and returns their findings in a fixed order.
-func examine(ctx context.Context, c config.Config) []finding {
+func examine(ctx context.Context, c config.Config, environ []string) []finding {
 	checks := []check{
 		{"token", checkToken},
 		{"api", checkAPI},
@@ -87,6 +87,7 @@ func examine(ctx context.Context, c config.Config) []finding {
 		{"outbox", checkOutbox},
 		{"profile key", checkProfileKey},
 		{"app token", checkAppToken},
+		{"traces", func(ctx context.Context, _ config.Config) (string, error) { return checkCollector(ctx, environ) }},
 	}
 	patience, giveUp := context.WithTimeout(ctx, checkTimeout+checkGrace)
 	defer giveUp()

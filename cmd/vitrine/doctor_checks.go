@@ -26,6 +26,7 @@ import (
 	"vitrine/internal/profile"
 	"vitrine/internal/redis"
 	"vitrine/internal/secret"
+	"vitrine/internal/trace"
 )
 
 // checkToken reads the API's token.
@@ -289,4 +290,20 @@ func checkAppToken(_ context.Context, c config.Config) (string, error) {
 		return "", err
 	}
 	return describeSecret(path)
+}
+
+// checkCollector connects to where traces go. It sends none.
+func checkCollector(ctx context.Context, environ []string) (string, error) {
+	o, on, err := trace.FromEnvironment(environ)
+	switch {
+	case !on:
+		return "", skipped("OTEL_EXPORTER_OTLP_ENDPOINT is not set: a trace is passed on to the API, and nothing is added to it")
+	case err != nil:
+		return "", err //nolint:wrapcheck // it names the variable
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", errors.New("OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL") // the error would quote it
+	}
+	return connect(ctx, u)
 }

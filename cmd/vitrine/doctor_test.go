@@ -71,7 +71,8 @@ func TestDoctorAllWell(t *testing.T) {
 		"VITRINE_PLATFORM_IDS=items.#.productId", "VITRINE_PLATFORM_SHELF_URL="+shop.URL()+"/shelf",
 		"VITRINE_PLATFORM_SHELF_IDS=items.#.productId", "VITRINE_PLATFORM_FILE="+write(t, `{"shelf":["p1"]}`, 0o600),
 		"VITRINE_CATALOG_URL="+shop.URL()+"/feed.tsv", "VITRINE_OUTBOX_DIR="+outbox,
-		"VITRINE_PROFILE_KEY_FILE="+write(t, "k1:"+key, 0o600), "VITRINE_SECURITY_APP_TOKEN_FILE="+write(t, "hush", 0o600))
+		"VITRINE_PROFILE_KEY_FILE="+write(t, "k1:"+key, 0o600), "VITRINE_SECURITY_APP_TOKEN_FILE="+write(t, "hush", 0o600),
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+shop.URL())
 	if code != exitOK {
 		t.Errorf("got exit code %d, want %d", code, exitOK)
 	}
@@ -85,6 +86,7 @@ func TestDoctorAllWell(t *testing.T) {
 	expect(t, found, "outbox", "ok", outbox+" can be written to")
 	expect(t, found, "profile key", "ok", "")
 	expect(t, found, "app token", "ok", "")
+	expect(t, found, "traces", "ok", "without TLS")
 	if calls := api.Stats().Calls; len(calls) > 0 {
 		t.Errorf("got %v asked of the API, want nothing", calls)
 	}
@@ -112,14 +114,15 @@ func TestDoctorAllIll(t *testing.T) {
 		"VITRINE_PLATFORM_KIND=http", "VITRINE_PLATFORM_URL="+nobody+"/?token=hush&category={id}", "VITRINE_PLATFORM_IDS=items",
 		"VITRINE_PLATFORM_FILE="+write(t, `["hush"]`, 0o600),
 		"VITRINE_CATALOG_URL="+nobody+"/?token=hush", "VITRINE_OUTBOX_DIR="+write(t, "", 0o600)+"/outbox",
-		"VITRINE_PROFILE_KEY_FILE="+write(t, "", 0o600), "VITRINE_SECURITY_APP_TOKEN_FILE="+strings.ReplaceAll(missing, "hush", "far"))
+		"VITRINE_PROFILE_KEY_FILE="+write(t, "", 0o600), "VITRINE_SECURITY_APP_TOKEN_FILE="+strings.ReplaceAll(missing, "hush", "far"),
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://u:hush@127.0.0.1:1")
 	if code != exitFailed {
 		t.Errorf("got exit code %d, want %d", code, exitFailed)
 	}
 	for name, detail := range map[string]string{
 		"token": "empty", "api": "certificate", "redis": "connection refused", "hash key": "",
 		"platform": "connection refused", "native lists": "", "catalogue": "connection refused",
-		"outbox": "not a directory", "profile key": "", "app token": "no such file",
+		"outbox": "not a directory", "profile key": "", "app token": "no such file", "traces": "connection refused",
 	} {
 		expect(t, found, name, "FAIL", detail)
 	}
@@ -141,7 +144,7 @@ func TestDoctorSkips(t *testing.T) {
 		t.Errorf("got exit code %d, want %d", code, exitOK)
 	}
 	for _, name := range []string{
-		"redis", "hash key", "platform", "native lists", "catalogue", "outbox", "profile key", "app token",
+		"redis", "hash key", "platform", "native lists", "catalogue", "outbox", "profile key", "app token", "traces",
 	} {
 		expect(t, found, name, "skip", "")
 	}

@@ -125,6 +125,12 @@ func launchWith(t *testing.T, flags ...string) *sidecar {
 // launchTokenless is launchWith for who brings a token of his own.
 func launchTokenless(t *testing.T, flags ...string) *sidecar {
 	t.Helper()
+	return launchIn(t, nil, flags...)
+}
+
+// launchIn is launchTokenless with more in the environment.
+func launchIn(t *testing.T, environ []string, flags ...string) *sidecar {
+	t.Helper()
 	s := &sidecar{
 		t: t, outbox: filepath.Join(t.TempDir(), "outbox"), log: &transcript{}, exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience},
@@ -139,7 +145,7 @@ func launchTokenless(t *testing.T, flags ...string) *sidecar {
 		}
 	}
 	s.process = exec.Command(program, flags...)
-	s.process.Env = []string{"HOME=" + t.TempDir(), "GORACE=halt_on_error=1 exitcode=66"}
+	s.process.Env = append([]string{"HOME=" + t.TempDir(), "GORACE=halt_on_error=1 exitcode=66"}, environ...)
 	s.process.Stderr = s.log
 	if err := s.process.Start(); err != nil {
 		t.Fatal(err)

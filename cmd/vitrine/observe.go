@@ -70,6 +70,7 @@ func (s *sidecar) sources() ops.Sources {
 	}
 	o.Figures = append(o.Figures, s.profileFigures()...)
 	o.Figures = append(o.Figures, s.listFigures()...)
+	o.Figures = append(o.Figures, s.traceFigures()...)
 	if s.origin != nil {
 		o.Figures = append(o.Figures, s.origin.figures()...)
 	}

@@ -26,6 +26,7 @@ import (
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
 	"vitrine/internal/secret"
+	"vitrine/internal/trace"
 )
 
 // sidecar is every part of the program and what each is given. newSidecar makes them
@@ -37,6 +38,7 @@ type sidecar struct {
 	seen   *logs.Handler
 
 	metrics  *ops.Metrics
+	tracer   *trace.Tracer // nil unless the environment names a collector
 	token    *fashionai.Token
 	api      *fashionai.Client
 	breakers breakers
@@ -80,6 +82,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 	s := &sidecar{conf: c, log: log, seen: seen, origin: from}
 	for _, step := range []func() error{
 		s.makeMetrics,
+		s.makeTracer,
 		s.makeBreakers,
 		s.makeAPI,
 		s.makeHashKey,
@@ -233,8 +236,12 @@ func (s *sidecar) makeJournal() (err error) {
 
 func (s *sidecar) makeDelivery() (err error) {
 	u, o := s.conf.Upstream, s.conf.Outbox
+	api, err := s.eventAPI()
+	if err != nil {
+		return err
+	}
 	options := delivery.Options{
-		API: measured{s.api, s.metrics}, Breaker: s.breakers.recommendation, Rankings: s.cache, Log: s.log,
+		API: api, Breaker: s.breakers.recommendation, Rankings: s.cache, Log: s.log,
 		MaxInFlight: u.MaxInFlight, Timeout: u.Timeout, Rate: u.Rate,
 		MaxAge: o.MaxAge, MaxMemory: int64(o.MaxMemory),
 		DuplicateWindow: make(map[reco.EventType]time.Duration),
@@ -291,6 +298,9 @@ func (s *sidecar) makeProxy() (err error) {
 		},
 	}
 	o.Budgets, o.PageBudget = budgets(s.conf)
+	if s.tracer != nil {
+		o.Tracer = s.tracer
+	}
 	if s.catalog != nil {
 		o.Stock = s.pushStock
 	}

@@ -53,6 +53,9 @@ fsGroup: 65532
       value: {{ .goMemLimit | quote }}
     - name: GOMAXPROCS
       value: {{ .goMaxProcs | quote }}
+    {{- with .env }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   ports:
     - name: vitrine-probe
       containerPort: 8378
