@@ -15,6 +15,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -234,10 +235,11 @@ type worker struct {
 const patience = 30 * time.Second
 
 func (w *worker) do(pod int, request []byte, into any) error {
+	w.answer.Status = 0
 	if err := w.pods[pod].client.Do(request, &w.answer, time.Now().Add(patience)); err != nil {
 		return err
 	}
-	if w.answer.Status != 200 {
+	if w.answer.Status != http.StatusOK {
 		return fmt.Errorf("status %d: %.200s", w.answer.Status, w.answer.Body)
 	}
 	return json.Unmarshal(w.answer.Body, into)
@@ -290,6 +292,10 @@ func (w *worker) profile(pod int) error {
 	var got struct{ Who string }
 	request := "GET /api/v1/crm/protected/profile/email/" + who + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	if err := w.do(pod, []byte(request), &got); err != nil {
+		if w.answer.Status == http.StatusServiceUnavailable { // there is nothing to serve instead
+			w.judge.count("(profiles not had in time)")
+			return nil
+		}
 		return err
 	}
 	if !strings.HasSuffix(got.Who, "email/"+who) {
