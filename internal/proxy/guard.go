@@ -35,6 +35,10 @@ func newGuard(s Security) guard {
 // check returns why a request must not come in, or nil, given what its header holds.
 func (g *guard) check(rc *fasthttp.RequestCtx, seen surveyed) *problem {
 	h := &rc.Request.Header
+	if !h.IsHTTP11() && !bytes.HasPrefix(h.Protocol(), []byte("HTTP/1.")) {
+		rc.SetConnectionClose()
+		return &problem{status: fasthttp.StatusHTTPVersionNotSupported, detail: "only HTTP/1.1 and HTTP/1.0 are spoken here"}
+	}
 	if why := seen.ambiguous(); why != "" {
 		rc.SetConnectionClose()
 		return badRequest(why)
@@ -135,7 +139,9 @@ func allDigits(text []byte) bool {
 // requests that have none of it pay for one look.
 type surveyed struct {
 	folded           bool // a line that goes on with the one before
+	bare             bool // a line that ends without a carriage return
 	length, encoding bool // Content-Length, Transfer-Encoding
+	unknown          bool // the encoding is not "chunked", or not that alone
 	browser          bool // Origin or Sec-Fetch-Site
 	forwarded        bool // X-Forwarded-For or Forwarded
 	traced           bool // traceparent
@@ -146,6 +152,7 @@ func survey(raw []byte) (s surveyed) {
 		line := raw
 		if end := bytes.IndexByte(raw, '\n'); end >= 0 {
 			line, raw = raw[:end], raw[end+1:]
+			s.bare = s.bare || end == 0 || line[end-1] != '\r'
 		} else {
 			raw = nil
 		}
@@ -158,7 +165,10 @@ func survey(raw []byte) (s surveyed) {
 		case 'c', 'C':
 			s.length = s.length || named(line, "content-length")
 		case 't', 'T':
-			s.encoding = s.encoding || named(line, "transfer-encoding")
+			if named(line, "transfer-encoding") {
+				s.encoding = true
+				s.unknown = s.unknown || !strings.EqualFold(strings.TrimSpace(string(line[len("transfer-encoding:"):])), "chunked")
+			}
 			s.traced = s.traced || named(line, "traceparent")
 		case 'o', 'O':
 			s.browser = s.browser || named(line, "origin")
@@ -180,6 +190,10 @@ func (s surveyed) ambiguous() string {
 	switch {
 	case s.folded:
 		return "a header is folded over two lines"
+	case s.bare:
+		return "a line ends without a carriage return"
+	case s.unknown:
+		return "no Transfer-Encoding but chunked is known here"
 	case s.length && s.encoding:
 		return "Content-Length and Transfer-Encoding exclude each other"
 	default:

@@ -140,6 +140,8 @@ func New(o Options) (*Proxy, error) {
 		SecureErrorLogMessage: true,
 		NoDefaultServerHeader: true,
 		CloseOnShutdown:       true,
+
+		DisablePreParseMultipartForm: true, // a form is refused, not read into files first
 	}
 	return p, nil
 }
