@@ -48,7 +48,7 @@ func openBare(ctx context.Context, w work, unix bool) (target, error) {
 	if err := writeAnswers(file, answers); err != nil {
 		return nil, errors.Join(err, remove())
 	}
-	child, err := rig.StartChild(ctx, w.cpus(), "bare", addr, file)
+	child, err := rig.StartChild(ctx, w.cpus(), "bare", addr, file, "0s")
 	if err != nil {
 		return nil, errors.Join(err, remove())
 	}

@@ -37,7 +37,7 @@ func (t *httpTarget) startProxy(ctx context.Context, name string) error {
 		return err
 	}
 	t.closers = append(t.closers, func() error { return os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Varnish reads its configuration as another user
+	if err := os.Chmod(dir, 0o755); err != nil { // Varnish reads its configuration as another user
 		return err
 	}
 	addr, err := rig.FreeAddress(ctx)

@@ -13,10 +13,14 @@ import (
 
 // cmdBare is the child that serves a bare handler. The overview does not list it.
 func cmdBare(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) != 2 {
+	if len(args) != 3 {
 		return exitUsage
 	}
-	if err := baseline.ServeBare(ctx, args[0], args[1], stdout); err != nil {
+	delay, err := time.ParseDuration(args[2])
+	if err != nil {
+		return usageError(stderr, err)
+	}
+	if err := baseline.ServeBare(ctx, args[0], args[1], delay, stdout); err != nil {
 		return failed(stderr, err)
 	}
 	return exitOK

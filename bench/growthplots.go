@@ -237,7 +237,7 @@ func (g *grower) uptime(ctx context.Context) ([]marks.Plot, error) {
 			failure <- err
 		}()
 		began := time.Now()
-		for step := 0; step <= 12; step++ {
+		for step := range 13 {
 			sleep(ctx, time.Until(began.Add(g.up*time.Duration(step)/12)))
 			g.out.say(fmt.Sprintf("a sidecar up for %v", time.Since(began).Round(time.Second)))
 			for i, page := range pages {

@@ -87,7 +87,7 @@ func journalShare(ctx context.Context, m *marker) (out []reading, err error) {
 }
 
 // accounted is the line in which pprof says how much its filter lets through.
-var accounted = regexp.MustCompile(`accounting for \S+, ([0-9.]+)% of (\S+) total`) //nolint:gochecknoglobals // a constant, but for its type
+var accounted = regexp.MustCompile(`accounting for \S+, ([0-9.]+)% of (\S+) total`)
 
 // shareOf returns the share of a profile's samples, in percent, with a function on their
 // stack whose name matches, and how much time there was.

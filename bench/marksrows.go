@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"vitrine/bench/marks"
@@ -15,7 +16,7 @@ func experiments() []experiment {
 	all := []experiment{
 		{
 			[]marks.Mark{atLeast("memory hit, 24 ids, TCP: throughput ÷ bare handler", 0.80, 0.90), atMost("memory hit: server CPU ÷ bare handler", "×", 1.25, 1.1)},
-			compared(func(o *abOptions) {}, figureOf(throughput), figureOf(serverCost)),
+			compared(func(*abOptions) {}, figureOf(throughput), figureOf(serverCost)),
 		},
 		{
 			[]marks.Mark{atLeast("memory hit, unix socket: throughput ÷ bare handler on TCP", 1.15, 1.30)},
@@ -139,7 +140,7 @@ func compared(change func(*abOptions), take ...func(*abReport) (reading, error))
 // command repeats a comparison.
 func (o *abOptions) command() string {
 	d, w := abDefaults(), o.work
-	text := fmt.Sprintf("go run ./bench ab -a %s -b %s -work %s -blocks %d", o.a, o.b, w.kind, o.blocks)
+	flags := []string{fmt.Sprintf("go run ./bench ab -a %s -b %s -work %s -blocks %d", o.a, o.b, w.kind, o.blocks)}
 	for _, f := range []struct {
 		differs bool
 		flag    string
@@ -153,13 +154,13 @@ func (o *abOptions) command() string {
 		{w.delay != d.work.delay, "-api", w.delay},
 	} {
 		if f.differs {
-			text += fmt.Sprintf(" %s %v", f.flag, f.value)
+			flags = append(flags, fmt.Sprintf("%s %v", f.flag, f.value))
 		}
 	}
 	if o.collect {
-		text += " -collect"
+		flags = append(flags, "-collect")
 	}
-	return text
+	return strings.Join(flags, " ")
 }
 
 func sides(r *abReport, f abFigure) reading {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -57,9 +58,9 @@ func Bare(answers []Answer) fasthttp.RequestHandler {
 }
 
 // ServeBare serves a bare handler with the answers in a file on an address, host:port or
-// unix:PATH, until ctx ends. It writes the address to w once it
-// listens.
-func ServeBare(ctx context.Context, addr, file string, w io.Writer) error {
+// unix:PATH, until ctx ends, each answer after a delay, 0 for none. It writes the address
+// to w once it listens.
+func ServeBare(ctx context.Context, addr, file string, delay time.Duration, w io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -84,7 +85,15 @@ func ServeBare(ctx context.Context, addr, file string, w io.Writer) error {
 		addr = l.Addr().String()
 	}
 	fmt.Fprintf(w, "listening %s\n", addr)
-	srv := &fasthttp.Server{Handler: Bare(answers), NoDefaultServerHeader: true, MaxRequestBodySize: 1 << 20}
+	handler := Bare(answers)
+	if delay > 0 {
+		prompt := handler
+		handler = func(rc *fasthttp.RequestCtx) {
+			time.Sleep(delay)
+			prompt(rc)
+		}
+	}
+	srv := &fasthttp.Server{Handler: handler, NoDefaultServerHeader: true, MaxRequestBodySize: 1 << 20}
 	err = srv.Serve(l)
 	if ctx.Err() != nil {
 		return nil

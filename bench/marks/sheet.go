@@ -18,17 +18,17 @@ import (
 )
 
 //go:embed sheet.js
-var script string //nolint:gochecknoglobals // embedded, never written
+var script string
 
 // Sheet is a report of figures held against marks, and of how figures grow.
 type Sheet struct {
-	Title       string      `json:"title"`
-	Command     string      `json:"command"` // repeats it
-	Started     time.Time   `json:"started"`
+	Title       string             `json:"title"`
+	Command     string             `json:"command"` // repeats it
+	Started     time.Time          `json:"started"`
 	Environment report.Environment `json:"environment"`
-	Method      []string    `json:"method"` // what holds for all of it, one sentence each
-	Marks       []Mark      `json:"marks,omitempty"`
-	Plots       []Plot      `json:"plots,omitempty"`
+	Method      []string           `json:"method"` // what holds for all of it, one sentence each
+	Marks       []Mark             `json:"marks,omitempty"`
+	Plots       []Plot             `json:"plots,omitempty"`
 }
 
 // Mark is a figure that should keep a bound.

@@ -8,7 +8,7 @@ import (
 )
 
 //go:embed page.js
-var script string //nolint:gochecknoglobals // embedded, never written
+var script string
 
 // WritePage writes one self-contained page about the runs, the first in full and a
 // second, if there is one, laid over it. It asks for nothing from outside.
