@@ -17,6 +17,7 @@ in turn.
 // cmdCompare compares two reports.
 func cmdCompare(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	f := newFlags("compare OLD NEW", compareHelp)
+	page := f.String("html", "", "file to write a page to: the new run, with the old one laid over it")
 	tolerance := f.Float64("tolerance", 0.1, "share by which a figure may grow")
 	if code, done := parse(f, args, stdout, stderr); done {
 		return code
@@ -32,6 +33,12 @@ func cmdCompare(_ context.Context, args []string, stdout, stderr io.Writer) int 
 	changes := report.Compare(old, latest, *tolerance)
 	if err := report.WriteChanges(stdout, old, latest, changes); err != nil {
 		return failed(stderr, err)
+	}
+	if *page != "" {
+		err := writeFile(*page, func(w io.Writer) error { return report.WritePage(w, latest, old) })
+		if err != nil {
+			return failed(stderr, err)
+		}
 	}
 	for _, c := range changes {
 		if c.Worse {

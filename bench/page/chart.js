@@ -47,7 +47,9 @@ const decades = (values, show) => {
   const t = []; for (let v = low; v <= high * 1.01; v *= 10) t.push(v);
   return { min: low, max: high, ticks: t, show, log: true };
 };
-const latencyAxis = values => decades(values.map(v => Math.max(1, v)).concat(10), time);
+const latencyAxis = values => decades(values.map(v => Math.max(1, v)), time);
+// steps keeps a state until the next is seen: between two looks there is no half of it.
+const steps = points => points.flatMap((p, i) => i + 1 < points.length ? [p, [points[i + 1][0], p[1]]] : [p]);
 const chart = (label, x, y, series, { height = 240, spans = [], caption = "" } = {}) => {
   const s = svg("svg", { viewBox: `0 0 ${W} ${height}`, role: "img", "aria-label": label });
   const sx = scale(x, L, W - R), sy = scale(y, height - B, T);
@@ -65,7 +67,7 @@ const chart = (label, x, y, series, { height = 240, spans = [], caption = "" } =
     if (line.base) {
       const up = line.points.map(p => `${sx(p[0])},${sy(p[1])}`), down = line.base.map(p => `${sx(p[0])},${sy(p[1])}`).reverse();
       if (up.length) s.append(svg("polygon", { points: up.concat(down).join(" "), fill: line.color }));
-    } else s.append(svg("polyline", { points: line.points.map(p => `${sx(p[0])},${sy(p[1])}`).join(" "), fill: "none", stroke: line.color,
+    } else s.append(svg("polyline", { points: (line.step ? steps(line.points) : line.points).map(p => `${sx(p[0])},${sy(p[1])}`).join(" "), fill: "none", stroke: line.color,
       "stroke-width": 2, "stroke-dasharray": line.dashed ? "5 4" : "none", "stroke-linejoin": "round" }));
     if (line.dots) line.points.forEach(p => s.append(svg("circle", { cx: sx(p[0]), cy: sy(p[1]), r: 3.5, fill: line.color })));
   });

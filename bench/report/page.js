@@ -60,7 +60,7 @@ const states = (tl.states || []).filter(s => s.at >= 0);
 if (states.length > 1) {
   heading("Inside the sidecar");
   const of = k => states.map(s => [s.at, s[k]]);
-  chart("Breaker", clock, { min: 0, max: 2, ticks: [0, 1, 2], show: v => ["closed", "half-open", "open"][v] }, [{ name: "API breaker", color: color("bad"), points: of("breaker") }], { height: 110, spans });
+  chart("Breaker", clock, { min: 0, max: 2, ticks: [0, 1, 2], show: v => ["closed", "half-open", "open"][v] }, [{ name: "API breaker", color: color("bad"), points: of("breaker"), step: true }], { height: 110, spans });
   chart("Events pending", clock, linear(Math.max(...states.map(s => s.pending)), count), [{ name: "events accepted and not yet delivered", color: color("native"), points: of("pending") }], { height: 150, spans });
   chart("Memory", clock, linear(Math.max(...states.map(s => s.resident)) / (1 << 20), v => digits(v) + " MiB"), [{ name: "resident memory", color: color("cache"), points: states.map(s => [s.at, s.resident / (1 << 20)]) }], { height: 150, spans });
 }
