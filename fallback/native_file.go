@@ -57,10 +57,10 @@ func readFileLists(name string) (fileLists, error) {
 }
 
 func parseFilePlace(key string) (place, bool) {
-	kind, id, _ := strings.Cut(key, ":")
+	kind, id, named := strings.Cut(key, ":")
 	for _, k := range platform.Lists() {
 		if kind == k.String() {
-			return place{id: id, kind: k, source: fromFile}, (id == "") == (k == platform.Shelf)
+			return place{id: id, kind: k, source: fromFile}, named == (id != "") && named == (k != platform.Shelf)
 		}
 	}
 	return place{}, false
