@@ -62,6 +62,9 @@ func (q *schedule) session(key uint64) *session {
 // insert puts p where its number says, which for a new event is the end.
 func (q *schedule) insert(s *session, p pending) {
 	if last := len(s.queue) - 1; last < 0 || s.queue[last].seq < p.seq {
+		if len(s.queue) == cap(s.queue) {
+			s.queue = slices.Grow(s.queue, len(s.queue)+1) // twice as long: append is thriftier, and copies more
+		}
 		s.queue = append(s.queue, p)
 	} else {
 		s.queue = slices.Insert(s.queue, s.search(p.seq), p)
