@@ -44,6 +44,7 @@ type point struct {
 	asks    string // the question, without the session
 	class   string
 	ok      bool
+	nth     int // request of its session, from 1
 }
 
 // stretch is the answers of a phase.
@@ -64,7 +65,9 @@ func (r *outcome) observe(t *trial) func(traffic.Request, load.Sample) {
 	return func(asked traffic.Request, s load.Sample) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.samples = append(r.samples, point{s.Due.Sub(t.start), s.Took, asked.Session, asked.Type + " " + asked.ID + " " + asked.User, s.Class, s.OK})
+		r.samples = append(r.samples, point{
+			at: s.Due.Sub(t.start), took: s.Took, session: asked.Session, asks: asked.Type + " " + asked.ID + " " + asked.User, class: s.Class, ok: s.OK,
+		})
 	}
 }
 
@@ -87,6 +90,12 @@ func brief(d time.Duration) string { return report.Never(report.Duration(d)) }
 // conclude computes the figures and the marks.
 func (r *outcome) conclude() {
 	slices.SortFunc(r.samples, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	asked := make(map[string]int)
+	for i := range r.samples {
+		p := &r.samples[i]
+		asked[p.session]++
+		p.nth = asked[p.session]
+	}
 	r.before, r.in, r.after = r.stretch(0, r.from), r.stretch(r.from, r.to), r.stretch(r.to, 1<<62)
 	r.ttd = r.detected()
 	r.ttr = r.recovered()

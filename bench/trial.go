@@ -26,7 +26,7 @@ type trial struct {
 	checker *check.Checker
 	rec     *load.Recorder
 
-	observe func(traffic.Request, load.Sample) // is told of every measured sample too; may be nil
+	observe func(traffic.Request, load.Sample) // is told of every sample, those of the warm-up too; may be nil
 	hangUp  atomic.Uint64                      // share of clients that close before the answer, as the bits of a float64
 
 	start   time.Time // of what is measured
@@ -147,12 +147,11 @@ func (t *trial) fire(r traffic.Request, due time.Time) {
 	if s.Class == "" {
 		s.Class = "refused"
 	}
-	if due.Before(t.start) {
-		return
-	}
-	t.rec.Record(s)
 	if t.observe != nil {
 		t.observe(r, s)
+	}
+	if !due.Before(t.start) {
+		t.rec.Record(s)
 	}
 }
 
