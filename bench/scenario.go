@@ -87,7 +87,8 @@ func deploy(ctx context.Context, o *options, s *stage) error {
 		if !sleep(ctx, pause) {
 			return nil
 		}
-		if err := p.restart(ctx); err != nil {
+		// Who has been told to end is started again even if the load is over meanwhile.
+		if err := p.restart(context.WithoutCancel(ctx)); err != nil {
 			return fmt.Errorf("restarting a sidecar: %w", err)
 		}
 	}

@@ -47,14 +47,14 @@ func (h *Histogram) Max() time.Duration { return time.Duration(h.h.Max()) }
 // Mean is the average.
 func (h *Histogram) Mean() time.Duration { return time.Duration(h.h.Mean()) }
 
-// beyond is how many samples there must be beyond a quantile for it to be told: with
+// Beyond is how many samples there must be beyond a quantile for it to be told: with
 // fewer it is the tale of a few requests.
-const beyond = 100
+const Beyond = 100
 
 // Quantile returns the q-quantile, 0 < q < 1, and false if fewer than 100 samples
 // lie beyond it.
 func (h *Histogram) Quantile(q float64) (time.Duration, bool) {
-	if float64(h.Count())*(1-q) < beyond-1e-6 {
+	if float64(h.Count())*(1-q) < Beyond-1e-6 {
 		return 0, false
 	}
 	return h.Rough(q), true

@@ -52,6 +52,14 @@ type Row struct {
 	Curve     []Place             `json:"curve,omitempty"`
 }
 
+// Told is a quantile for people, – if it is missing.
+func (r Row) Told(quantile string) string {
+	if v, ok := r.Quantiles[quantile]; ok {
+		return v.String()
+	}
+	return "–"
+}
+
 // Place is a place on a percentile curve.
 type Place struct {
 	Quantile float64  `json:"q"`
