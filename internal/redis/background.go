@@ -22,6 +22,9 @@ func (c *Client) background(what string, do func() error) error {
 	err := do()
 	took := time.Since(start)
 	c.observe(OpBackground, outcomeOf(answered(err), err, took, slowReply), took)
+	if !answered(err) {
+		c.lookAgain()
+	}
 	if err != nil && !errors.Is(err, driver.Nil) {
 		return fmt.Errorf("redis: %s: %w", what, failure(err))
 	}

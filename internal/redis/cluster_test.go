@@ -55,3 +55,31 @@ func TestCluster(t *testing.T) {
 		return ok && strings.HasPrefix(refused.Error(), "CLUSTERDOWN")
 	})
 }
+
+// A server that is killed cannot say where its slots are now. They are found all the same,
+// long before the driver looks for them by itself, once a minute.
+func TestClusterPrimaryKilled(t *testing.T) {
+	primary := redistest.Start(t, "--cluster-enabled", "yes")
+	replica := redistest.Start(t, "--cluster-enabled", "yes")
+	primary.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica.Do("CLUSTER", "MEET", host, port)
+	eventually(t, "the servers to meet", func() bool {
+		return strings.Contains(replica.Do("CLUSTER", "INFO"), "cluster_size:1") && strings.Contains(primary.Do("CLUSTER", "INFO"), "cluster_known_nodes:2")
+	})
+	replica.Do("CLUSTER", "REPLICATE", primary.Do("CLUSTER", "MYID"))
+	eventually(t, "the replica to follow", func() bool {
+		return strings.Contains(replica.Do("INFO", "replication"), "master_link_status:up")
+	})
+	c, _ := connect(t, "redis://"+primary.Addr+","+replica.Addr, patient)
+	eventually(t, "the cluster to be written to", func() bool {
+		replies, err := pipe(c, "k", command("set", "k", 1))
+		return err == nil && replies[0] == "OK"
+	})
+	primary.Kill()
+	replica.Do("CLUSTER", "FAILOVER", "TAKEOVER")
+	eventually(t, "the replica to be written to", func() bool {
+		replies, err := pipe(c, "k", command("set", "k", 2))
+		return err == nil && replies[0] == "OK"
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net"
+	"slices"
 	"time"
 
 	driver "github.com/redis/go-redis/v9"
@@ -135,6 +136,9 @@ func (t *trip) make(ctx context.Context) {
 	}
 	took := time.Since(start)
 	c.settle(&permit, t.answered(), took)
+	if !t.allAnswered() {
+		c.lookAgain()
+	}
 	t.deliver(took)
 }
 
@@ -178,6 +182,11 @@ func (t *trip) answered() bool {
 		}
 	}
 	return len(t.sent) == 0
+}
+
+// allAnswered reports whether every server answered that was asked.
+func (t *trip) allAnswered() bool {
+	return !slices.ContainsFunc(t.sent, func(cmd *driver.Cmd) bool { return !answered(cmd.Err()) })
 }
 
 // deliver gives every batch its replies, and empties the trip.

@@ -37,6 +37,9 @@ type Client struct {
 	embedded *embedded              // nil unless it is that
 
 	health atomic.Pointer[health]
+
+	made   time.Time
+	looked atomic.Int64 // when a Cluster was last asked for its slots, in nanoseconds since made
 }
 
 // health is the outcome of the last PING.
@@ -63,7 +66,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	logging.Disable() // it would write a line for each failed dial; we are told of them anyway
-	c := &Client{opt: o, seed: maphash.MakeSeed(), lanes: make([]chan Batch, lanes)}
+	c := &Client{opt: o, seed: maphash.MakeSeed(), lanes: make([]chan Batch, lanes), made: time.Now()}
 	for i := range c.lanes {
 		c.lanes[i] = make(chan Batch, laneLength)
 	}
