@@ -63,7 +63,7 @@ func (g *grower) lengths(ctx context.Context) ([]marks.Plot, error) {
 	for _, ids := range []int{24, 250, 1000, 2500, 5000} {
 		g.out.say(fmt.Sprintf("hits of %d ids", ids))
 		o := abDefaults()
-		o.work.binary, o.blocks, o.conns = g.binary, g.blocks, 1
+		o.work.binary, o.blocks, o.conns, o.round = g.binary, g.blocks, 1, 500*time.Millisecond
 		o.work.ids, o.work.questions = ids, min(1000, 1_000_000/ids)
 		r, err := o.ready(ctx, g.out)
 		if err != nil {

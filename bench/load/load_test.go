@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,5 +150,26 @@ func near(t *testing.T, what string, got, want time.Duration) {
 	t.Helper()
 	if math.Abs(float64(got-want)) > 0.01*float64(want)+float64(time.Microsecond) {
 		t.Errorf("%s: got %v, want %v within 1 %%", what, got, want)
+	}
+}
+
+// A wait ends when it should, and not before, whatever the clock.
+func TestArrivalsAreNeverEarly(t *testing.T) {
+	const rate, n = 5000, 500
+	plan := func(yield func(load.Due[int]) bool) {
+		for i := range n {
+			if !yield(load.Due[int]{At: time.Duration(i) * time.Second / rate}) {
+				return
+			}
+		}
+	}
+	var early atomic.Int64
+	offer := load.Open(t.Context(), plan, 64, func(_ int, due time.Time) {
+		if time.Until(due) > 0 {
+			early.Add(1)
+		}
+	})
+	if offer.Sent != n || early.Load() > 0 {
+		t.Errorf("got %d of %d sent, %d of them early", offer.Sent, n, early.Load())
 	}
 }

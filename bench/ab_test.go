@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vitrine/bench/load"
+	"vitrine/bench/report"
+)
+
+// rounds are n of a server that answers at a rate and needs so much CPU for each answer.
+func rounds(n int, rate float64, cpu time.Duration) (out []round) {
+	for range n {
+		h := load.NewHistogram()
+		for range 250 {
+			h.Record(50 * time.Microsecond)
+		}
+		out = append(out, round{rate: rate, cpu: cpu.Seconds(), latency: h})
+	}
+	return out
+}
+
+// A server that had time to spare was held up by the generator, whose limit is no figure
+// of the server's.
+func TestIdleServerMakesAClosedLoopVoid(t *testing.T) {
+	o := abDefaults()
+	o.work.pin = true
+	if err := o.validate(0); err != nil && canPin() {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		rateA, rateB float64
+		void         int
+	}{{98_000, 97_000, 0}, {98_000, 60_000, 1}} {
+		r := &abReport{roundsA: rounds(4, c.rateA, 10*time.Microsecond), roundsB: rounds(4, c.rateB, 10*time.Microsecond)}
+		r.summarise(&o)
+		if len(r.Void) != c.void {
+			t.Errorf("%v and %v answers a second at 10 µs: got %q, want %d reasons to be void", c.rateA, c.rateB, r.Void, c.void)
+		}
+	}
+}
+
+// A quantile too rare for one round is told of all of them, without an interval.
+func TestRareQuantileIsOfAllRounds(t *testing.T) {
+	o := abDefaults()
+	r := &abReport{roundsA: rounds(8, 1e5, time.Microsecond), roundsB: rounds(8, 1e5, time.Microsecond)}
+	r.summarise(&o)
+	half, _ := r.figure("p50")
+	if half.Ratio.Pairs != 8 {
+		t.Errorf("got p50 of %d pairs, want 8", half.Ratio.Pairs)
+	}
+	ninety, ok := r.figure("p90")
+	if !ok || ninety.Ratio.Pairs != 1 {
+		t.Errorf("got p90 %+v, want one of all 2000 answers", ninety)
+	}
+	if _, ok := r.figure("p99"); ok {
+		t.Error("got a p99 of 2000 answers, want none")
+	}
+}
+
+// What a row says of itself repeats it.
+func TestCommandOfARowIsTaken(t *testing.T) {
+	o := abDefaults()
+	o.b, o.work.kind, o.work.delay, o.conns, o.collect = "direct", "miss", 5*time.Millisecond, 1, true
+	if err := o.validate(0); err != nil {
+		t.Fatal(err)
+	}
+	got := o.command()
+	for _, want := range []string{"ab -a vitrine -b direct -work miss", "-c 1", "-api 5ms", "-collect"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+	if strings.Contains(got, "-ids") || strings.Contains(got, "-questions") {
+		t.Errorf("got %q, want no default in it", got)
+	}
+}
+
+func TestPathsCanBePicked(t *testing.T) {
+	if got := len(pickExperiments(regexp.MustCompile("unix socket"))); got != 1 {
+		t.Errorf("got %d experiments, want 1", got)
+	}
+	var text bytes.Buffer
+	if code := run(t.Context(), []string{"marks", "-list"}, &text, &text); code != exitOK {
+		t.Fatalf("got exit status %d: %s", code, text.String())
+	}
+	paths := strings.Split(strings.TrimSpace(text.String()), "\n")
+	if n := len(slices.Compact(slices.Sorted(slices.Values(paths)))); n != len(paths) || n < 20 {
+		t.Errorf("got %d paths, %d different ones, want at least 20 and each once", len(paths), n)
+	}
+}
+
+// A step of find lasts until its quantile can be told.
+func TestStepsAreLongEnough(t *testing.T) {
+	objectives, err := report.ParseObjectives("p99<=400ms,valid>=99%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := enough(objectives, 100), 110*time.Second; got.Round(time.Second) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := enough(objectives[1:], 100); got != 0 {
+		t.Errorf("got %v without a quantile, want 0", got)
+	}
+}
