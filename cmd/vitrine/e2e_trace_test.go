@@ -27,14 +27,14 @@ const (
 )
 
 // askTraced asks as a part of a trace.
-func (s *sidecar) askTraced(path, question, traceparent string) int {
+func (s *sidecar) askTraced(path, question string, traceparents ...string) int {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.data+path, strings.NewReader(question))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Traceparent", traceparent)
+	r.Header["Traceparent"] = traceparents
 	r.Header.Set("Tracestate", "vendor=session-of-somebody")
 	resp, err := s.client.Do(r)
 	if err != nil {
@@ -65,12 +65,13 @@ func TestE2ETraceparent(t *testing.T) {
 	s.askTraced(recommendation, productView("s1", "now"), traceparent)
 	s.askTraced(recommendation, productView("s1", "not-kept"), unsampled)
 	s.askTraced(recommendation, productView("s2", "invalid"), strings.ToUpper(traceparent))
+	s.askTraced(recommendation, productView("s2", "two"), traceparent, traceparent)
 	s.ask(productView("s2", "none"))
 	page := `{"events":[` + productView("s3", "page1") + `,` + productView("s3", "page2") + `]}`
 	if got := s.askTraced("/v1/page", page, traceparent); got != http.StatusOK {
 		t.Errorf("got status %d for a page, want 200", got)
 	}
-	s.settled(6)
+	s.settled(7)
 	sick(t, api, fakeapi.Fault{Status: http.StatusServiceUnavailable})
 	s.askTraced(recommendation, productView("s4", "later"), traceparent)
 	s.kill()
@@ -79,7 +80,7 @@ func TestE2ETraceparent(t *testing.T) {
 	next := start(t, api.URL(), "--outbox.dir="+s.outbox)
 	eventually(t, "the event is delivered", func() bool { return next.metrics()["vitrine_events_delivered_total"] >= 1 })
 	want := map[string]string{
-		"now": traceparent, "not-kept": unsampled, "invalid": "", "none": "",
+		"now": traceparent, "not-kept": unsampled, "invalid": "", "two": "", "none": "",
 		"page1": traceparent, "page2": traceparent, "later": traceparent,
 	}
 	if got := traceparents(api); !maps.Equal(got, want) {
@@ -160,17 +161,19 @@ func TestE2ESpans(t *testing.T) {
 	s.settled(1)
 	s.askTraced(recommendation, question, traceparent) // a hit
 	s.settled(2)
+	s.askTraced("/v1/page", `{"events":[`+question+`]}`, traceparent)
+	s.settled(3)
 	s.askTraced(recommendation, productView("session-secret", "not-kept"), unsampled)
 	s.ask(productView("session-secret", "none"))
 	s.call(http.MethodGet, s.probes+"/livez", "") // a self-call
-	s.settled(4)
+	s.settled(5)
 	if got := s.stop(); got != 0 {
 		t.Fatalf("got exit code %d, want 0", got)
 	}
 
 	requests, calls := traces.of(otlp.Span_SPAN_KIND_SERVER), traces.of(otlp.Span_SPAN_KIND_CLIENT)
-	if len(requests) != 2 || len(calls) != 2 || len(traces.spans) != 4 {
-		t.Fatalf("got %d requests and %d calls among %d spans, want 2 and 2 of 4", len(requests), len(calls), len(traces.spans))
+	if len(requests) != 3 || len(calls) != 3 || len(traces.spans) != 6 {
+		t.Fatalf("got %d requests and %d calls among %d spans, want 3 and 3 of 6", len(requests), len(calls), len(traces.spans))
 	}
 	var sent []string
 	for _, e := range api.Ledger() {
@@ -190,8 +193,8 @@ func TestE2ESpans(t *testing.T) {
 			t.Errorf("call %d: got the API sent %q, want %q", i, got, want)
 		}
 	}
-	if want := []string{unsampled, ""}; !slices.Equal(sent[2:], want) {
-		t.Errorf("got the API sent %q with what is not sampled, want %q", sent[2:], want)
+	if want := []string{unsampled, ""}; !slices.Equal(sent[3:], want) {
+		t.Errorf("got the API sent %q with what is not sampled, want %q", sent[3:], want)
 	}
 	for i, want := range []map[string]string{
 		{"vitrine.source": "api", "vitrine.cache_status": "vitrine; fwd=miss; fwd-status=200; stored"},
@@ -207,6 +210,9 @@ func TestE2ESpans(t *testing.T) {
 				t.Errorf("request %d: got %s %q, want %q", i, key, got[key], value)
 			}
 		}
+	}
+	if got := attributesOf(requests[2]); got["http.route"] != "/v1/page" || got["vitrine.source"] != "" {
+		t.Errorf("got a page's request with %v, want its route and no single source", got)
 	}
 	if got := attributesOf(calls[0]); got["vitrine.outcome"] != "ok" || got["server.address"] != "127.0.0.1" {
 		t.Errorf("got a call with %v, want an ok one to 127.0.0.1", got)

@@ -3,8 +3,11 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,6 +110,25 @@ func TestAMemoryHitAllocatesOnce(t *testing.T) {
 	})
 	if got > 1 {
 		t.Errorf("got %v allocations for a memory hit, want at most 1", got)
+	}
+}
+
+// A request of a trace costs no more.
+func TestATracedMemoryHitAllocatesOnce(t *testing.T) {
+	handler, rc := hitter(t)
+	raw := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nTraceparent: %s\r\nContent-Length: %d\r\n\r\n%s",
+		rc.Path(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", len(hit), hit)
+	var req fasthttp.Request
+	if err := req.Read(bufio.NewReader(strings.NewReader(raw))); err != nil {
+		t.Fatal(err)
+	}
+	rc.Init(&req, nil, nil)
+	got := testing.AllocsPerRun(1000, func() {
+		rc.Response.Reset()
+		handler(rc)
+	})
+	if source := string(rc.Response.Header.Peek("Vitrine-Source")); source != "cache" || got > 1 {
+		t.Errorf("got %v allocations for a hit from %q, want at most 1 from cache", got, source)
 	}
 }
 
