@@ -1,12 +1,11 @@
 // Package trace carries W3C trace contexts, and sends spans to an OpenTelemetry collector.
 //
-// It speaks OTLP over HTTP, in protobuf, and reads the environment that OpenTelemetry's own
-// libraries read, but is not made of them: two kinds of spans need little of what those are. Measured
-// with v1.47.0 on linux/amd64, the SDK alone adds 0.8 MiB to the program, and with its HTTP exporter,
-// which brings gRPC, 2.8 MiB; this package adds 0.1. And a request that is not sampled, nearly every
-// one, costs the SDK six allocations, where all else of a memory hit makes one; here it costs a look at
-// the header. The tests decode what is sent with the types that OpenTelemetry
-// publishes, and sample what its SDK samples.
+// It speaks OTLP over HTTP, in protobuf, and reads the environment that OpenTelemetry's own libraries
+// read, but is not made of them. A request that is not sampled, nearly every one, costs their SDK (v1.47.0)
+// six allocations, where all else of a memory hit makes one; here it costs a look at the header. And its HTTP
+// exporter brings gRPC, with which the linker can leave out little: a program of 19 MiB grows by 13, by 0.3
+// with the SDK alone, by 0.1 with this package. The tests decode what is sent with the types that
+// OpenTelemetry publishes, and sample what its SDK samples.
 //
 // context.go is what travels, span.go what is noted, encode.go and export.go how it leaves,
 // environment.go how it is turned on.
