@@ -85,6 +85,9 @@ func (b *Breaker) settleProbeLocked(o Outcome, slow bool) {
 			return
 		}
 		b.because = fmt.Sprintf("%d probes succeeded", b.opt.Successes)
+		if b.opt.Successes == 1 {
+			b.because = "a probe succeeded"
+		}
 		b.countLocked(succeeded)
 	case Failure:
 		b.because = fmt.Sprintf("a probe failed after %s", o.Took.Round(time.Millisecond))

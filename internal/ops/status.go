@@ -144,7 +144,7 @@ func (m Minute) verdict() string {
 	}
 	clause := "Serving from " + places[most]
 	if share := m.Sources[most.String()].Share; share < 1 {
-		clause = fmt.Sprintf("Serving mostly from %s (%.0f %%)", places[most], 100*share)
+		clause = fmt.Sprintf("Serving mostly from %s (%.0f %% of the last minute)", places[most], 100*share)
 	}
 	if most < reco.FromCache { // it should have been better
 		clause += m.commonestReason()

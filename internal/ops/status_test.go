@@ -146,15 +146,15 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"idle", func(desk, *breaker.Breaker) {}, true, "Nobody asked in the last minute."},
 		{"one source", func(d desk, _ *breaker.Breaker) { three(d, 10) }, true, "Serving from the cache."},
-		{"two sources", func(d desk, _ *breaker.Breaker) { three(d, 7) }, true, "Serving mostly from the cache (70 %)."},
-		{"the fallback", func(d desk, _ *breaker.Breaker) { three(d, 3) }, true, "Serving mostly from the shop's own ordering (70 %)."},
+		{"two sources", func(d desk, _ *breaker.Breaker) { three(d, 7) }, true, "Serving mostly from the cache (70 % of the last minute)."},
+		{"the fallback", func(d desk, _ *breaker.Breaker) { three(d, 3) }, true, "Serving mostly from the shop's own ordering (70 % of the last minute)."},
 		{"the fallback, and why", func(d desk, _ *breaker.Breaker) {
 			three(d, 4)
 			for range 3 {
 				d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reco.Timeout, time.Millisecond)
 			}
 			d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reco.Empty, time.Millisecond)
-		}, true, "Serving mostly from the shop's own ordering (71 %), reason timeout."},
+		}, true, "Serving mostly from the shop's own ordering (71 % of the last minute), reason timeout."},
 		{"overridden", func(_ desk, b *breaker.Breaker) {
 			_ = b.Override(breaker.Open, 10*time.Minute)
 			time.Sleep(time.Minute)
