@@ -4,7 +4,6 @@
 package deploy_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -272,33 +271,7 @@ func TestMetricsAreThereAtZero(t *testing.T) {
 // metrics are the names of all series of a program that nobody has asked anything yet.
 func metrics(t *testing.T) map[string]bool {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "vitrine")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/vitrine").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
-	serve := exec.CommandContext(t.Context(), program, "serve", "--listen=127.0.0.1:0", "--probe.listen=127.0.0.1:0",
-		"--admin.listen=127.0.0.1:0", "--upstream.url=http://127.0.0.1:1", "--upstream.token=t", "--outbox.dir="+filepath.Join(dir, "outbox"),
-		"--log.format=json")
-	serve.Env = []string{"HOME=" + dir, "GOMEMLIMIT=160MiB"}
-	log, err := serve.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := serve.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
-	deadline := time.AfterFunc(patience, func() { _ = serve.Process.Kill() })
-	defer deadline.Stop()
-	for lines := bufio.NewScanner(log); lines.Scan(); {
-		var line struct{ Msg, Probes string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
-			return scrape(t, line.Probes)
-		}
-	}
-	t.Fatal("the program ended before it was ready")
-	return nil
+	return scrape(t, serve(t, "--upstream.url=http://127.0.0.1:1").Probes)
 }
 
 func scrape(t *testing.T, address string) map[string]bool {
