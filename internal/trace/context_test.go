@@ -49,7 +49,8 @@ func TestParse(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(header)
 	f.Add("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-is-to-come")
-	valid := regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$`)
+	f.Add("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-\n")
+	valid := regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?s:-.*)?$`)
 	f.Fuzz(func(t *testing.T, header string) {
 		c, ok := trace.Parse(header)
 		if !ok {
