@@ -91,23 +91,12 @@ func (b *battle) redisLives(ctx context.Context) (n int, longest time.Duration, 
 			if err != nil {
 				return err
 			}
-			lives := make([]*redis.DurationCmd, len(keys))
-			if _, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for i, key := range keys {
-					lives[i] = p.PTTL(ctx, key)
-				}
-				return nil
-			}); err != nil {
+			lives, err := livesOf(ctx, client, keys)
+			if err != nil {
 				return err
 			}
 			for _, life := range lives {
-				switch left := life.Val(); {
-				case left == -2: // gone meanwhile
-				case left < 0:
-					n, longest = n+1, immortal
-				default:
-					n, longest = n+1, max(longest, left)
-				}
+				n, longest = n+1, max(longest, life)
 			}
 			if cursor = next; cursor == 0 {
 				return nil
@@ -115,6 +104,27 @@ func (b *battle) redisLives(ctx context.Context) (n int, longest time.Duration, 
 		}
 	})
 	return n, longest, err
+}
+
+// livesOf returns the lives left of those keys that are still there.
+func livesOf(ctx context.Context, client *redis.Client, keys []string) (lives []time.Duration, err error) {
+	replies := make([]*redis.DurationCmd, len(keys))
+	_, err = client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			replies[i] = p.PTTL(ctx, key)
+		}
+		return nil
+	})
+	for _, r := range replies {
+		switch left := r.Val(); left {
+		case -2: // gone
+		case -1:
+			lives = append(lives, immortal)
+		default:
+			lives = append(lives, left)
+		}
+	}
+	return lives, err
 }
 
 func judgeClock(r *outcome) {
