@@ -115,7 +115,7 @@ func cmdAB(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return failed(stderr, err)
 		}
 	}
-	if len(r.Void) > 0 {
+	if len(r.Limited)+len(r.Void) > 0 {
 		return exitLimited
 	}
 	return exitOK

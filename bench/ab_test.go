@@ -38,8 +38,8 @@ func TestIdleServerMakesAClosedLoopVoid(t *testing.T) {
 	}{{98_000, 97_000, 0}, {98_000, 60_000, 1}} {
 		r := &abReport{roundsA: rounds(4, c.rateA, 10*time.Microsecond), roundsB: rounds(4, c.rateB, 10*time.Microsecond)}
 		r.summarise(&o)
-		if len(r.Void) != c.void {
-			t.Errorf("%v and %v answers a second at 10 µs: got %q, want %d reasons to be void", c.rateA, c.rateB, r.Void, c.void)
+		if len(r.Limited) != c.void {
+			t.Errorf("%v and %v answers a second at 10 µs: got %q, want %d reasons to be void", c.rateA, c.rateB, r.Limited, c.void)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type abReport struct {
 	Environment report.Environment `json:"environment"`
 	Figures     []abFigure         `json:"figures"`
 	Notes       []string           `json:"notes,omitempty"`
+	Limited     []string           `json:"limited,omitempty"` // why a throughput is not the server's; its CPU holds
 	Void        []string           `json:"void,omitempty"`
 
 	noiseA, noiseB, roundsA, roundsB []round
@@ -99,7 +100,7 @@ func (r *abReport) judgeClosed(side string, rounds []round) {
 		busy = append(busy, r.busy())
 	}
 	if b := stats.Median(busy); b > 0 && b < minBusy {
-		r.Void = append(r.Void, fmt.Sprintf("%s used %.0f %% of its processor: its throughput is the generator's, or other work's; its CPU an answer holds", side, 100*b))
+		r.Limited = append(r.Limited, fmt.Sprintf("%s used %.0f %% of its processor: its throughput is the generator's, or other work's; its CPU an answer holds", side, 100*b))
 	}
 }
 
@@ -183,7 +184,7 @@ func (r *abReport) write(w io.Writer) error {
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, n)
 	}
-	for _, v := range r.Void {
+	for _, v := range slices.Concat(r.Limited, r.Void) {
 		fmt.Fprintf(w, "VOID  %s\n", v)
 	}
 	return r.Environment.Write(w)

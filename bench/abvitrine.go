@@ -120,6 +120,7 @@ func (t *vitrineTarget) warm(ctx context.Context) error {
 	if err := t.prime(ctx); err != nil { // the first answer to each is the API's
 		return err
 	}
+	t.asked.Store(0) // the share of others is of what is measured
 	t.source = "cache"
 	if t.work.kind == "redis-hit" {
 		t.detail = "detail=redis"

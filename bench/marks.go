@@ -47,6 +47,7 @@ type reading struct {
 	got, low, high float64
 	a, b, note     string
 	void           []string
+	err            error // the row cannot be told
 }
 
 // cmdMarks measures them all.
@@ -137,10 +138,13 @@ func (m *marker) fill(ctx context.Context, sheet *marks.Sheet, chosen []experime
 			return ctx.Err()
 		}
 		for j, c := range e.claims {
-			if err != nil {
-				c.Err = err.Error()
+			r := reading{err: err}
+			if err == nil {
+				r = readings[j]
+			}
+			if r.err != nil {
+				c.Err, c.Note = r.err.Error(), r.note
 			} else {
-				r := readings[j]
 				c.Got, c.Low, c.High, c.A, c.B, c.Note, c.Void = r.got, r.low, r.high, r.a, r.b, r.note, r.void
 			}
 			sheet.Marks = append(sheet.Marks, c)

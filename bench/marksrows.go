@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ func atMost(path, unit string, bound, stretch float64) marks.Mark {
 
 // compared makes an ab into an experiment: change says which, and each of take reads a
 // mark's figure from its report.
-func compared(change func(*abOptions), take ...func(*abReport) (reading, error)) func(context.Context, *marker) ([]reading, error) {
+func compared(change func(*abOptions), take ...func(*abReport) reading) func(context.Context, *marker) ([]reading, error) {
 	return func(ctx context.Context, m *marker) ([]reading, error) {
 		o := abDefaults()
 		o.blocks, o.work.binary = m.blocks, m.binary
@@ -122,11 +123,8 @@ func compared(change func(*abOptions), take ...func(*abReport) (reading, error))
 		}
 		var out []reading
 		for _, t := range take {
-			got, err := t(r)
-			if err != nil {
-				return nil, err
-			}
-			got.void = r.Void
+			got := t(r)
+			got.void = append(got.void, r.Void...)
 			got.note = o.command()
 			for _, n := range r.Notes {
 				got.note += "; " + n
@@ -176,43 +174,49 @@ func errNoFigure(name string) error {
 }
 
 // figureOf reads the ratio of a figure.
-func figureOf(name string) func(*abReport) (reading, error) {
-	return func(r *abReport) (reading, error) {
+func figureOf(name string) func(*abReport) reading {
+	return func(r *abReport) reading {
 		f, ok := r.figure(name)
 		if !ok {
-			return reading{}, errNoFigure(name)
+			return reading{err: errNoFigure(name)}
 		}
 		out := sides(r, f)
 		out.got, out.low, out.high = f.Ratio.Value, f.Ratio.Low, f.Ratio.High
-		return out, nil
+		if name != serverCost {
+			out.void = slices.Clone(r.Limited)
+		}
+		return out
 	}
 }
 
 // milliseconds reads A's own figure; B's and their ratio go beside it.
-func milliseconds(name string) func(*abReport) (reading, error) {
-	return func(r *abReport) (reading, error) {
+func milliseconds(name string) func(*abReport) reading {
+	return func(r *abReport) reading {
 		f, ok := r.figure(name)
 		if !ok {
-			return reading{}, errNoFigure(name)
+			return reading{err: errNoFigure(name)}
 		}
 		out := sides(r, f)
 		out.got = f.A / 1e3
 		out.b += fmt.Sprintf("; A is %.2f × that", f.Ratio.Value)
-		return out, nil
+		return out
 	}
 }
 
 // gapOf reads by how much A exceeds B.
-func gapOf(name string) func(*abReport) (reading, error) {
-	return func(r *abReport) (reading, error) {
+func gapOf(name string) func(*abReport) reading {
+	return func(r *abReport) reading {
 		f, ok := r.figure(name)
 		if !ok {
-			return reading{}, errNoFigure(name)
+			return reading{err: errNoFigure(name)}
 		}
 		out := sides(r, f)
 		gap := stats.Gap(column(r.roundsA, p50), column(r.roundsB, p50))
+		if gap.Pairs == 0 { // too few answers in a round: all of them together have no interval
+			gap.Value = f.A - f.B
+		}
 		out.got, out.low, out.high = gap.Value, gap.Low, gap.High
-		return out, nil
+		return out
 	}
 }
 

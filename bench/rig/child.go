@@ -68,4 +68,4 @@ func (c *Child) Pause() error { return c.p.signal(syscall.SIGSTOP) }
 func (c *Child) Resume() error { return c.p.signal(syscall.SIGCONT) }
 
 // Close ends it.
-func (c *Child) Close() error { return c.p.stop(2 * time.Second) }
+func (c *Child) Close() error { return c.p.stop(10 * time.Second) }
