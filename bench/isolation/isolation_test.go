@@ -39,7 +39,7 @@ func TestNoListReachesAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := isolation.Run(t.Context(), isolation.Options{
-		Binary: binary(t), Requests: 5000, Pods: 3, Workers: 32, Sessions: 40, Seed: 1, Redis: server.URL(), KeyFile: key,
+		Binary: binary(t), Requests: 3000, Pods: 3, Workers: 32, Sessions: 40, Seed: 1, Redis: server.URL(), KeyFile: key,
 	})
 	if err != nil {
 		t.Fatal(err)
