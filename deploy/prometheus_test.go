@@ -182,7 +182,7 @@ func serve(t *testing.T, flags ...string) running {
 		var line running
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
 			go func() { // ends with the process
-				for lines.Scan() { //nolint:revive // what it logs is of no interest, but must be read
+				for lines.Scan() { // what it logs is of no interest, but must be read
 				}
 			}()
 			return line
