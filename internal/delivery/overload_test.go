@@ -191,8 +191,8 @@ func TestOverloadTakesNothingFromThoseWhoCanBeAnswered(t *testing.T) {
 		keep     float64 // of those, at twice the knee
 		late     float64 // at most, of all
 	}{
-		{"few in a hurry", 60 * time.Millisecond, few, 85, 0.9, 1},
-		{"many with pauses", 60 * time.Millisecond, many, 70, 0.9, 1},
+		{"few in a hurry", 60 * time.Millisecond, few, 85, 0.9, 2},
+		{"many with pauses", 60 * time.Millisecond, many, 70, 0.9, 2},
 		{"few in a hurry, a slow API", 180 * time.Millisecond, few, 60, 0.75, 15},
 		{"many with pauses, a slow API", 180 * time.Millisecond, many, 40, 0.75, 20},
 	}
@@ -254,11 +254,11 @@ func TestAFlashCrowdLeavesTheOthersTheirHits(t *testing.T) {
 				}
 			})
 			c.rest(t)
-			if lost := was.share(was.hits) - is.share(is.hits); lost > 8 || is.share(is.good()) < 95 {
+			if lost := was.share(was.hits) - is.share(is.hits); lost > 7 || is.share(is.good()) < 95 {
 				t.Errorf("others lost %.1f points of hits\n  before: %v\n  during: %v", lost, &was, &is)
 			}
-			if guests.share(guests.answered) < 25 || guests.share(guests.late) > 2 {
-				t.Errorf("guests: %v, want a quarter answered, and at most 2 %% late", &guests)
+			if guests.share(guests.answered) < 25 || guests.share(guests.late) > 4 {
+				t.Errorf("guests: %v, want a quarter answered, and at most 4 %% late", &guests)
 			}
 		})
 	}

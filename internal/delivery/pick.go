@@ -163,11 +163,11 @@ func (q *schedule) overloaded(key, seq uint64) bool {
 }
 
 // carries is how many events that nobody waits for may be in front of one that somebody
-// wants to wait for. Each of them costs a call that would answer somebody else. One is
-// little; all that its first page left behind, a session is let in with if few others wait
-// whom it could cost anything.
+// wants to wait for. Each of them costs a call that could answer somebody else. One is
+// little; a favoured session is let in with all that its first page left behind while few
+// of its like wait, whom it would cost something.
 func (q *schedule) carries(r rank) int {
-	if r == favoured && q.waiting[favoured] < max(q.slots/4, 1) {
+	if r == favoured && q.waiting[favoured] < max(q.slots/2, 1) {
 		return firstPage
 	}
 	return 1
