@@ -193,12 +193,12 @@ func readLevel(pair []any) (catalog.Level, bool) {
 	id, _ := pair[0].(string)
 	value, _ := pair[1].(string)
 	at, quantity, _ := strings.Cut(value, " ")
-	milli, err := strconv.ParseInt(at, 10, 64)
+	milli, err := strconv.ParseUint(at, 10, 63) // no sign, as in saveStock
 	if err != nil {
 		return catalog.Level{}, false
 	}
-	n, err := strconv.Atoi(quantity)
-	return catalog.Level{ID: id, Quantity: n, At: time.UnixMilli(milli)}, err == nil
+	n, err := strconv.ParseUint(quantity, 10, 31)
+	return catalog.Level{ID: id, Quantity: int(n), At: time.UnixMilli(int64(milli))}, err == nil //nolint:gosec // bounded above
 }
 
 // Subscribe calls apply with what other pods push, until ctx ends.
