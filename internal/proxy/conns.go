@@ -24,10 +24,13 @@ const (
 	// spareConnections come on top: whoever makes room takes a moment to go, and if
 	// nobody waits, nobody is sent away. Beyond them fasthttp answers 503.
 	spareConnections = 256
-	// maxSlow is how many requests may have begun and be waited for. A usual client's comes
-	// in one piece; for each that does not we hold up to 20 KiB and the body it has announced,
-	// 128 KiB at most.
-	maxSlow = 128
+	// maxSlow is how many requests may have begun and be waited for longer than slowGrace:
+	// for each we hold up to 20 KiB and the body it has announced, 128 KiB at most. Many
+	// clients send a head and its body apart, so for a moment it may be slowBurst times
+	// as many.
+	maxSlow   = 128
+	slowBurst = 4
+	slowGrace = time.Second
 )
 
 // conns is the data listener. It makes clients that wait cheap, and when there are too
@@ -37,6 +40,7 @@ type conns struct {
 	net.Listener
 	local         bool // a unix socket
 	most, maxSlow int
+	grace         time.Duration // slowGrace
 
 	evicted atomic.Uint64
 
@@ -53,7 +57,7 @@ func newConns(l net.Listener) (*conns, error) {
 	}
 	return &conns{
 		Listener: l, local: l.Addr().Network() == "unix",
-		most: room(files.Cur, debug.SetMemoryLimit(-1)), maxSlow: maxSlow,
+		most: room(files.Cur, debug.SetMemoryLimit(-1)), maxSlow: maxSlow, grace: slowGrace,
 		open: make(map[*conn]struct{}), slow: make(map[*conn]struct{}),
 	}, nil
 }
@@ -140,7 +144,11 @@ func (l *conns) wait(c *conn) {
 				oldest = other
 			}
 		}
-		delete(l.slow, oldest)
+		if len(l.slow) <= slowBurst*l.maxSlow && c.began.Load()-oldest.began.Load() < int64(l.grace) {
+			oldest = nil
+		} else {
+			delete(l.slow, oldest)
+		}
 	}
 	l.mu.Unlock()
 	if oldest != nil {

@@ -48,7 +48,7 @@ func serveEcho(t *testing.T, l net.Listener, most, maxSlow int) *echo {
 		e.conns.most = most
 	}
 	if maxSlow > 0 {
-		e.conns.maxSlow = maxSlow
+		e.conns.maxSlow, e.conns.grace = maxSlow, 0
 	}
 	server := &fasthttp.Server{
 		Handler: func(rc *fasthttp.RequestCtx) {
@@ -233,6 +233,26 @@ func TestSlowRequestsAreBounded(t *testing.T) {
 	}
 	if got := e.conns.evicted.Load(); got != 1 {
 		t.Errorf("got %d evicted, want 1", got)
+	}
+}
+
+// A head whose body comes a moment later is no reason to send anybody away, up to a bound.
+func TestABurstOfSlowRequestsIsBorne(t *testing.T) {
+	t.Parallel()
+	e := newEcho(t, 0, 2)
+	e.conns.grace = time.Hour
+	whole := request("/", "a moment later")
+	var clients []*caller
+	for i := range slowBurst*2 + 1 {
+		c := e.dial()
+		c.send(whole[:len(whole)-5])
+		await(t, "it is waited for", func() bool { return e.slow() == min(i+1, slowBurst*2) })
+		clients = append(clients, c)
+	}
+	clients[0].closed() // one too many even so
+	for _, c := range clients[1:] {
+		c.send(whole[len(whole)-5:])
+		c.answered(http.StatusOK, "a moment later")
 	}
 }
 
