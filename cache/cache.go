@@ -150,7 +150,7 @@ type Mark uint64
 
 // Events is how many events of its session this process has seen with it, as far as it
 // remembers: 0 for one that was accepted by another process.
-func (m Mark) Events() int { return int(uint32(m)) }
+func (m Mark) Events() int { return int(uint32(m)) } //nolint:gosec // its lower half is the count
 
 // Accept takes note that a session has made an event, which must come before the
 // event is looked up. The mark goes to [Cache.Store] with the ranking that the
