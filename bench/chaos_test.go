@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vitrine/bench/report"
 )
 
 // A row the machine cannot have says why, starts nothing, and is neither won nor lost.
@@ -102,5 +104,32 @@ func TestWaitedAgain(t *testing.T) {
 	}
 	if again, waited := waitedAgain(r); again != 2 || waited != 1 {
 		t.Errorf("got %d again, %d waited, want 2 and 1", again, waited)
+	}
+}
+
+// A kubelet restarts after three probes in a row; as many failures apart mean nothing to it.
+func TestDeadLooksAreCountedInARow(t *testing.T) {
+	for text, want := range map[string]int{"": 0, "...": 0, "x.x.x": 1, ".xx.x": 2, "x.xxx": 3} {
+		r := &outcome{run: new(report.Run)}
+		for _, look := range text {
+			state := report.State{}
+			if look == 'x' {
+				state.Dead = "503"
+			}
+			r.run.Timeline.States = append(r.run.Timeline.States, state)
+		}
+		if why, got := r.dead(); got != want || (why != "") != (want > 0) {
+			t.Errorf("%q: got %d in a row (%q), want %d", text, got, why, want)
+		}
+	}
+}
+
+// Who asked before the end of a fault may be answered after it, for as long as a budget.
+func TestPatienceIsTheBudgetAndATenth(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 330 * time.Millisecond, "1500ms": 1650 * time.Millisecond} {
+		o := options{env: settings{"VITRINE_BUDGET": text}}
+		if got := o.patience(); got != want {
+			t.Errorf("budget %q: got %v, want %v", text, got, want)
+		}
 	}
 }

@@ -110,7 +110,7 @@ func apiFaults() []fault {
 			set:   func(o *options) { o.settle = 5 * time.Minute },
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse}),
 			judge: func(r *outcome) {
-				r.within(r.after.took.Rough(0.99) <= budget, "readers p99 after %v", r.after.p99())
+				r.within(r.after.took.Rough(0.99) <= r.patience, "readers p99 after %v", r.after.p99())
 				rate, live := r.busiest(10*time.Second), float64(r.before.n)/r.phases.before.Seconds()
 				r.must(rate > live, "arrivals in the busiest 10 s after %.0f a second, beside %.0f of live ones", rate, live)
 				r.must(rate <= 1.6*max(live, 20), "arrivals in the busiest 10 s after %.0f a second, allowed 1.5 × the live rate and some chance, at least 20", rate)
@@ -214,7 +214,7 @@ func tooEarly(r *outcome, wait time.Duration) (n int) {
 // answerFaults are answers that are not what was asked.
 func answerFaults() []fault {
 	noneFromAPI := func(r *outcome) {
-		late := r.stretch(r.from+time.Second, r.to-budget) // who waits when the fault ends is answered well
+		late := r.stretch(r.from+time.Second, r.to-r.patience) // who waits when the fault ends is answered well
 		r.must(late.classes["api"] == 0, "broken answers used: %d, want 0", late.classes["api"])
 	}
 	each := func(answers ...fakeapi.Answer) func(context.Context, *battle) error {

@@ -55,7 +55,7 @@ func machineFaults() []fault {
 			},
 			stop: func(ctx context.Context, b *battle) error { b.stage.api.Clear(); return startRedis(ctx, b) },
 			judge: func(r *outcome) {
-				late := r.stretch(r.from+time.Second, r.to-budget)
+				late := r.stretch(r.from+time.Second, r.to-r.patience)
 				r.must(late.classes["api"] == 0, "answers from the API %d, want 0", late.classes["api"])
 			},
 		},
