@@ -24,13 +24,14 @@ the sidecars' memory, goroutines and files, the journal, Redis. A figure passes 
 trend over the measured time is flat; saw teeth and a peak are no trend. Every key in
 Redis must have a life.
 
-What is remembered is forgotten within the warm-up here (cache.stale is 90 s, not 30
-minutes), so that what still grows afterwards is forgotten by nobody.
+What is remembered is forgotten or full within the warm-up here (cache.stale is 90 s,
+not 30 minutes, and cache.memory 8 MiB, not 64, of which the states of sessions fill
+an eighth), so that what still grows afterwards has no bound.
 `
 
 // soakDefaults come before the flags, which may change them.
 func soakDefaults() []string {
-	return []string{"-dur=30m", "-warm=4m", "-rate=150", "-set=VITRINE_CACHE_STALE=90s"}
+	return []string{"-dur=30m", "-warm=4m", "-rate=150", "-set=VITRINE_CACHE_STALE=90s", "-set=VITRINE_CACHE_MEMORY=8MiB"}
 }
 
 // cmdSoak runs a scenario and judges what grows.
