@@ -328,6 +328,7 @@ func (w *worker) erase(ctx context.Context, pod int) error {
 			return err // it is taken for under way for good, and asserts nothing
 		}
 		w.judge.count("(erases tried again)")
+		time.Sleep(50 * time.Millisecond) // its breaker may be open
 	}
 	w.judge.erased.end(session, pod)
 	w.judge.count("(erased)")
