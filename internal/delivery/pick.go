@@ -167,7 +167,7 @@ func (q *schedule) overloaded(key, seq uint64) bool {
 // little; a favoured session is let in with all that its first page left behind while few
 // of its like wait, whom it would cost something.
 func (q *schedule) carries(r rank) int {
-	if r == favoured && q.waiting[favoured] < max(q.slots/2, 1) {
+	if r == favoured && q.waiting[favoured] < max(q.slots/4, 1) {
 		return firstPage
 	}
 	return 1
