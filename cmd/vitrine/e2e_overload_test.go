@@ -96,12 +96,14 @@ func (s *sidecar) resident() float64 {
 
 const mebi = 1 << 20
 
-// Ten thousand clients that keep their connections cost little, and nobody anything.
+// Ten thousand clients that keep their connections: who has been idle longest makes room
+// for who comes, memory has a bound, and nobody is refused.
 func TestE2EManyIdleClients(t *testing.T) {
 	many := 10_000
 	if raced() {
-		many = 2000
+		many = 5000
 	}
+	const most = 2048
 	many = clientsFor(t, many)
 	api := newAPI(t)
 	s := start(t, api.URL())
@@ -110,18 +112,18 @@ func TestE2EManyIdleClients(t *testing.T) {
 	clients := keep(t, s, many)
 	s.healthy(api, "among them")
 	after := s.metrics()
-	if got := after["vitrine_connections"]; got < float64(many) {
-		t.Errorf("got %v connections, want at least %d", got, many)
+	if got := after["vitrine_connections"]; got > most+10 {
+		t.Errorf("got %v connections, want at most %d", got, most)
 	}
-	if got := after["vitrine_connections_evicted_total"]; got != 0 {
-		t.Errorf("got %v clients sent away, want none", got)
+	if got := after["vitrine_connections_evicted_total"]; got < float64(many-most) {
+		t.Errorf("got %v clients sent away, want at least %d", got, many-most)
 	}
-	if each := (s.resident() - before) / float64(many); each > 24<<10 && !raced() {
-		t.Errorf("got %.0f bytes for each, want at most 24 KiB", each)
+	if got := s.resident() - before; got > 112*mebi && !raced() {
+		t.Errorf("got %.0f MiB more, want at most 112", got/mebi)
 	}
-	for i := 0; i < many; i += 97 {
+	for i := many - 1; i >= many-100; i-- {
 		if status, err := clients[i].ask(post(native)); status != http.StatusOK || err != nil {
-			t.Errorf("client %d, later: got %d (%v), want 200", i, status, err)
+			t.Errorf("client %d, one of the last: got %d (%v), want 200", i, status, err)
 		}
 	}
 }
@@ -129,8 +131,8 @@ func TestE2EManyIdleClients(t *testing.T) {
 // In a small pod fewer have room; who has been idle longest makes it, and who comes is answered.
 func TestE2EManyIdleClientsInASmallPod(t *testing.T) {
 	t.Parallel()
-	const most = 1638 // a quarter of the memory, at 10 KiB each
-	many := clientsFor(t, 3000)
+	const most = 409 // a quarter of the memory, at 40 KiB each
+	many := clientsFor(t, 2000)
 	api := newAPI(t)
 	s := launchIn(t, []string{"GOMEMLIMIT=64MiB"}, "--upstream.token="+fakeapi.DefaultToken, "--upstream.url="+api.URL(), "--budget=10s")
 	s.awaitReady()

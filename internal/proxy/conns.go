@@ -4,23 +4,26 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 const (
 	// maxConnections is how many clients may be there at once, if memory and the limit of
 	// open files bear it.
-	maxConnections = 16 << 10
-	// waitingCost is what a client that waits costs in bytes: 8 KiB of stack, and what the
-	// runtime and fasthttp know of it. Measured with 10 000 of them, after a collection.
-	waitingCost = 10 << 10
+	maxConnections = 2048
+	// connectionCost is what a client costs in bytes, whether it waits or not: its buffers,
+	// a stack, and what the runtime and fasthttp know of it. Measured with 2000 of them.
+	//
+	// fasthttp could give the buffers back between requests (ReduceMemoryUsage), which
+	// makes a client that waits three times cheaper, and every hit a twentieth dearer.
+	connectionCost = 40 << 10
 	// spareConnections come on top: whoever makes room takes a moment to go, and if
 	// nobody waits, nobody is sent away. Beyond them fasthttp answers 503.
 	spareConnections = 256
@@ -33,9 +36,9 @@ const (
 	slowGrace = time.Second
 )
 
-// conns is the data listener. It makes clients that wait cheap, and when there are too
-// many, closes those that have waited longest: a shop app opens a new connection for one that
-// was closed while idle, but can do nothing about one it cannot open.
+// conns is the data listener. When there are too many clients, it closes those that have
+// waited longest: a shop app opens a new connection for one that was closed while idle, but
+// can do nothing about one it cannot open.
 type conns struct {
 	net.Listener
 	local         bool // a unix socket
@@ -64,9 +67,9 @@ func newConns(l net.Listener) (*conns, error) {
 
 // room returns how many connections may be open with so many files and so much memory
 // (GOMEMLIMIT). A quarter of the files is for everything else, the journal, Redis and
-// the API; of the memory, a quarter is for clients that wait.
+// the API; of the memory, a quarter is for clients.
 func room(files uint64, memory int64) int {
-	return int(min(maxConnections, files/4*3, uint64(memory)/4/waitingCost)) //nolint:gosec // at most maxConnections
+	return int(min(maxConnections, files/4*3, uint64(memory)/4/connectionCost)) //nolint:gosec // at most maxConnections
 }
 
 // acceptPause is how long a listener out of descriptors waits for one.
@@ -90,13 +93,6 @@ func (l *conns) Accept() (net.Conn, error) {
 
 func (l *conns) admit(nc net.Conn) (net.Conn, error) {
 	c := &conn{Conn: nc, of: l}
-	if s, ok := nc.(syscall.Conn); ok {
-		raw, err := s.SyscallConn()
-		if err != nil {
-			return nil, errors.Join(err, nc.Close())
-		}
-		c.raw, c.first, c.more = raw, c.readFirst, c.readMore
-	}
 	l.mu.Lock()
 	l.open[c] = struct{}{}
 	full := len(l.open) > l.most
@@ -170,156 +166,68 @@ func (l *conns) forget(c *conn) {
 	delete(l.slow, c)
 }
 
-// conn is a client's connection. While it waits for a request it holds no buffer: fasthttp
-// with ReduceMemoryUsage gives all of its own back and asks for a single byte, and what
-// comes in answer to that is read ahead into a chunk of ours, so that the single byte costs no system
-// call of its own.
+// conn is a client's connection. It knows whether its next request has begun, and keeps
+// its deadlines.
 //
 // One goroutine reads; others may close it.
 type conn struct {
 	net.Conn
-	of  *conns
-	raw syscall.RawConn // nil if the connection is none of the system's
+	of *conns
 
 	deadlines
+	begun bool         // something of its request has come
+	bare  bool         // whose first line ends without a carriage return
 	began atomic.Int64 // when it last began to wait, in nanoseconds since 1970
 	idle  atomic.Int64 // the same while it waits for a request, else 0; evicted once it is being closed for others
-
-	first, more func(fd uintptr) bool // readFirst and readMore, bound once
-	chunk       *chunk                // nil if nothing is read ahead
-	ahead       []byte                // of chunk, not yet asked for
-	bare        bool                  // the request's first line ends without a carriage return
-
-	// Of the call of raw.Read under way.
-	into  []byte
-	n     int
-	err   error
-	begun bool // it waits, and is among the slow ones
 }
 
 const evicted = -1
 
-// A chunk takes what has come of a request, so it is as large as fasthttp's own buffer.
-type chunk [maxHeaders]byte
-
-var chunks = sync.Pool{New: func() any { return new(chunk) }} //nolint:gochecknoglobals // a pool holds no state
-
 // errBareLF is what reading fails with when a request's first line ends in a line feed
-// alone. fasthttp would wait in vain for the carriage return, and others would not.
+// alone, which fasthttp takes or waits for more of, and others take for something else.
 var errBareLF = errors.New("a line ends without a carriage return")
 
-// Read reads what has come. A single byte is asked for by fasthttp alone, when it waits
-// for the next request.
-func (c *conn) Read(p []byte) (int, error) {
-	switch {
-	case len(p) == 0:
-		return 0, nil
-	case c.bare:
-		return 0, errBareLF
-	case c.chunk != nil:
-		return c.take(p), nil
+// noteState is told by fasthttp what becomes of a connection.
+func noteState(c net.Conn, is fasthttp.ConnState) {
+	if c, ok := c.(*conn); ok && is == fasthttp.StateIdle {
+		c.begun = false
 	}
-	now, err := c.reading(c.Conn, len(p) == 1)
+}
+
+// Read reads what has come.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.bare {
+		return 0, errBareLF
+	}
+	now, err := c.reading(c.Conn, !c.begun)
 	if err != nil {
 		return 0, err
 	}
 	c.began.Store(now.UnixNano())
-	switch {
-	case c.raw == nil:
-		return c.Conn.Read(p) //nolint:wrapcheck // fasthttp looks at net's own errors
-	case len(p) == 1:
+	if !c.begun {
 		return c.await(p)
 	}
-	c.into, c.begun = p, false
-	err = c.raw.Read(c.more)
-	c.into = nil
-	if c.begun {
-		c.of.goOn(c)
-	}
-	if err != nil {
-		return 0, err //nolint:wrapcheck // fasthttp looks at net's own errors
-	}
-	return c.n, c.err
+	c.of.wait(c)
+	defer c.of.goOn(c)
+	return c.Conn.Read(p) //nolint:wrapcheck // fasthttp looks at net's own errors
 }
 
-// await waits for the first byte of a request, and reads ahead what comes with it.
+// await waits for the next request.
 func (c *conn) await(p []byte) (int, error) {
 	since := c.began.Load()
 	c.idle.Store(since)
-	err := c.raw.Read(c.first)
+	n, err := c.Conn.Read(p)
 	if !c.idle.CompareAndSwap(since, 0) {
-		err = net.ErrClosed // chosen to go before this request came
+		return 0, net.ErrClosed // chosen to go before this request came
 	}
-	switch {
-	case err != nil:
-		c.drop()
-		return 0, err //nolint:wrapcheck // fasthttp looks at net's own errors
-	case c.err != nil:
-		return 0, c.err
-	}
-	end := bytes.IndexByte(c.ahead, '\n')
-	bare := end == 0 || end > 0 && c.ahead[end-1] != '\r'
-	n := c.take(p)
-	c.bare = bare
-	return n, nil
-}
-
-// take gives of what was read ahead.
-func (c *conn) take(p []byte) int {
-	n := copy(p, c.ahead)
-	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
-		c.drop()
-	}
-	return n
-}
-
-func (c *conn) drop() {
-	if c.chunk != nil {
-		chunks.Put(c.chunk)
-		c.chunk, c.ahead = nil, nil
-	}
-}
-
-// readFirst is for RawConn.Read: it reports false if there is nothing yet, and then holds nothing.
-func (c *conn) readFirst(fd uintptr) bool {
-	chunk := chunks.Get().(*chunk) //nolint:errcheck,forcetypeassert // the pool holds nothing else
-	done := c.receive(fd, chunk[:])
-	if !done || c.n == 0 {
-		chunks.Put(chunk)
-		return done
-	}
-	c.chunk, c.ahead = chunk, chunk[:c.n]
-	return true
-}
-
-// readMore is for RawConn.Read, in the middle of a request.
-func (c *conn) readMore(fd uintptr) bool {
-	done := c.receive(fd, c.into)
-	if !done && !c.begun {
+	if n > 0 {
 		c.begun = true
-		c.of.wait(c)
-	}
-	return done
-}
-
-// receive reads once. It reports false if there is nothing yet.
-func (c *conn) receive(fd uintptr, p []byte) bool {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EAGAIN):
-			return false
-		case err != nil:
-			c.n, c.err = 0, &net.OpError{Op: "read", Net: c.LocalAddr().Network(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", err)}
-		case n == 0:
-			c.n, c.err = 0, io.EOF
-		default:
-			c.n, c.err = n, nil
+		end := bytes.IndexByte(p[:n], '\n')
+		if c.bare = end == 0 || end > 0 && p[end-1] != '\r'; c.bare {
+			n = 1 // so that fasthttp asks for more, and says what it is told then
 		}
-		return true
 	}
+	return n, err //nolint:wrapcheck // fasthttp looks at net's own errors
 }
 
 // Write writes an answer, or a part of one.

@@ -62,9 +62,7 @@ func serveEcho(t *testing.T, l net.Listener, most, maxSlow int) *echo {
 		ErrorHandler:       func(rc *fasthttp.RequestCtx, err error) { rc.Error(err.Error(), fasthttp.StatusBadRequest) },
 		ReadBufferSize:     maxHeaders,
 		MaxRequestBodySize: 1 << 20,
-		ReadTimeout:        time.Minute,
-		IdleTimeout:        time.Minute,
-		ReduceMemoryUsage:  true,
+		ConnState:          noteState,
 		Logger:             quiet{},
 	}
 	ended := make(chan error, 1)
@@ -360,8 +358,8 @@ func TestRoom(t *testing.T) {
 	}{
 		{1 << 20, math.MaxInt64, maxConnections},
 		{1024, math.MaxInt64, 768},
-		{1 << 20, 64 << 20, 1638},
-		{1 << 20, 256 << 20, 6553},
+		{1 << 20, 64 << 20, 409},
+		{1 << 20, 256 << 20, 1638},
 	} {
 		if got := room(c.files, c.memory); got != c.want {
 			t.Errorf("%d files, %d bytes: got %d, want %d", c.files, c.memory, got, c.want)

@@ -133,7 +133,7 @@ func New(o Options) (*Proxy, error) {
 		ErrorHandler:          p.unreadable,
 		Logger:                quiet{},
 		Concurrency:           maxConnections + spareConnections,
-		ReduceMemoryUsage:     true, // between requests, see conn
+		ConnState:             noteState,
 		ReadBufferSize:        maxHeaders,
 		MaxRequestBodySize:    maxBody,
 		TCPKeepalive:          true,
