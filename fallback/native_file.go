@@ -60,7 +60,8 @@ func parseFilePlace(key string) (place, bool) {
 	kind, id, named := strings.Cut(key, ":")
 	for _, k := range platform.Lists() {
 		if kind == k.String() {
-			return place{id: id, kind: k, source: fromFile}, named == (id != "") && named == (k != platform.Shelf)
+			wants := k != platform.Shelf // which has no id, and no colon either
+			return place{id: id, kind: k, source: fromFile}, named == wants && wants == (id != "")
 		}
 	}
 	return place{}, false

@@ -198,7 +198,7 @@ func readLevel(pair []any) (catalog.Level, bool) {
 		return catalog.Level{}, false
 	}
 	n, err := strconv.ParseUint(quantity, 10, 31)
-	return catalog.Level{ID: id, Quantity: int(n), At: time.UnixMilli(int64(milli))}, err == nil //nolint:gosec // bounded above
+	return catalog.Level{ID: id, Quantity: int(n), At: time.UnixMilli(int64(milli))}, err == nil
 }
 
 // Subscribe calls apply with what other pods push, until ctx ends.

@@ -110,6 +110,7 @@ func TestTheTraceSurvivesARestart(t *testing.T) {
 	}
 	old, e := view("old", "a"), view("s", "b")
 	inBubble(func(t *testing.T, outbox *journal.Journal) {
+		t.Helper()
 		plain := journal.Record{ID: [16]byte{1}, Time: time.Now().UnixNano(), Body: old.AppendJSON(nil)}
 		if _, err := outbox.Append(plain); err != nil {
 			t.Fatal(err)
@@ -121,6 +122,7 @@ func TestTheTraceSurvivesARestart(t *testing.T) {
 		r.Delivery.Accept(e, traced(t), false)
 	})
 	inBubble(func(t *testing.T, outbox *journal.Journal) {
+		t.Helper()
 		api := &posts{}
 		r := start(t, to(api), func(o *delivery.Options) { o.Journal = outbox })
 		err := outbox.Pending(func(at journal.Position, record journal.Record) bool {
