@@ -138,10 +138,10 @@ func (q *schedule) turn(s *session) {
 	}
 }
 
-// overloaded reports whether nobody is to begin to wait for the event, since those who
-// wait already are as many as there are slots, beside those whom the free ones are about to
-// take; for an ordinary one half as many, if there are favoured ones, who go before it. An
-// event that is not in the queue is under way.
+// overloaded reports whether nobody is to begin to wait for the event, since those of its
+// rank who wait already are as many as there are slots, beside those whom the free ones are
+// about to take; of ordinary ones half as many, while favoured ones come, who go before
+// them. An event that is not in the queue is under way.
 func (q *schedule) overloaded(key, seq uint64) bool {
 	s := q.sessions[key]
 	if s == nil {
@@ -156,7 +156,7 @@ func (q *schedule) overloaded(key, seq uint64) bool {
 		return true
 	}
 	places := q.slots
-	if r == ordinary && q.waiting[favoured] > 0 {
+	if r == ordinary && q.alone < q.slots {
 		places = (q.slots + 1) / 2
 	}
 	return q.waiting[r] >= places+free

@@ -120,7 +120,7 @@ func TestOverloaded(t *testing.T) {
 	busy := func(favoured, ordinary int) *schedule {
 		q := newSchedule(slots)
 		for key := range uint64(slots) {
-			enqueue(q, key, pending{mark: regular}, true)
+			enqueue(q, key, pending{}, true)
 			s, as := q.pick(true)
 			q.start(s, as, 0)
 		}
@@ -142,8 +142,8 @@ func TestOverloaded(t *testing.T) {
 		{"nobody waits", 0, 0, 0, 0, false},
 		{"a new session among its like", 0, slots - 1, 0, 0, false},
 		{"as many as slots", 0, slots, 0, 0, true},
-		{"half as many behind favoured ones", 1, slots / 2, 0, 0, true},
-		{"fewer behind favoured ones", 7, slots/2 - 1, 0, 0, false},
+		{"half as many while favoured ones come", 1, slots / 2, 0, 0, true},
+		{"fewer while favoured ones come", 7, slots/2 - 1, 0, 0, false},
 		{"new sessions are not in the way of others", slots - 1, slots, 0, regular, false},
 		{"as many favoured as slots", slots, 0, 0, regular, true},
 		{"one in front", 7, 0, 1, regular, false},

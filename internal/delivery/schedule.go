@@ -20,13 +20,14 @@ type schedule struct {
 	inFlight [classes]int
 	events   int           // pending and under way
 	waiting  [ranks]int    // of those pending: waited for
+	alone    int           // ordinary events waited for since a favoured one was
 	unlive   int           // turns since one was that of a session nobody waits for
 	call     time.Duration // how long calls take, smoothed; 0 before the first
 	seq      uint64
 }
 
 func newSchedule(slots int) *schedule {
-	return &schedule{slots: slots, sessions: make(map[uint64]*session)}
+	return &schedule{slots: slots, sessions: make(map[uint64]*session), alone: slots}
 }
 
 // add takes in an event and gives it its number.
@@ -235,6 +236,13 @@ func (q *schedule) await(key, seq uint64, wanted bool, now time.Duration) {
 	q.tally(s, p, -1)
 	p.waited = wanted
 	q.tally(s, p, 1)
+	switch {
+	case !wanted:
+	case p.rank() == favoured:
+		q.alone = 0
+	default:
+		q.alone++
+	}
 	q.place(s, now)
 }
 
