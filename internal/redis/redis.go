@@ -171,6 +171,9 @@ func (c *Client) ping(ctx context.Context, permit *breaker.Permit) {
 	}
 	c.settle(permit, answered(err), took)
 	c.observe(OpPing, outcomeOf(answered(err), err, took, c.opt.late()), took)
+	if !answered(err) {
+		c.lookAgain()
+	}
 	if err != nil {
 		err = failure(err)
 	}
