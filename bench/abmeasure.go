@@ -22,6 +22,7 @@ type round struct {
 	lag     *load.Histogram // nil in a closed loop
 	planned int
 	sent    int
+	workers int // the most requests under way at once
 }
 
 // busy is the share of one processor the server had.
@@ -105,10 +106,13 @@ func (o *abOptions) closed(ctx context.Context, t target) (round, error) {
 	return round{latency: all}, errors.Join(errs...)
 }
 
+// mostWorkers is how many requests of an open loop may be under way at once.
+const mostWorkers = 1024
+
 func (o *abOptions) open(ctx context.Context, t target) (round, error) {
 	rec := load.NewRecorder(time.Now(), o.round)
 	failures := make(chan error, 1)
-	offer := load.Open(ctx, even(o.rate, o.round), 1024, func(_ struct{}, due time.Time) {
+	offer := load.Open(ctx, even(o.rate, o.round), mostWorkers, func(_ struct{}, due time.Time) {
 		sent := time.Now()
 		err := t.do(rand.IntN(o.work.questions))
 		rec.Record(load.Sample{Due: due, Lag: sent.Sub(due), Took: time.Since(due)})
@@ -120,7 +124,7 @@ func (o *abOptions) open(ctx context.Context, t target) (round, error) {
 		}
 	})
 	all := rec.Recording()
-	r := round{latency: all.Service, lag: all.Lag, planned: offer.Planned, sent: offer.Sent}
+	r := round{latency: all.Service, lag: all.Lag, planned: offer.Planned, sent: offer.Sent, workers: offer.Workers}
 	select {
 	case err := <-failures:
 		return r, err

@@ -79,13 +79,19 @@ func (r *abReport) summarise(o *abOptions) {
 // judgeOpen says whether the load could be offered as planned.
 func (r *abReport) judgeOpen() {
 	lag := load.NewHistogram()
-	planned, sent := 0, 0
+	planned, sent, crowded := 0, 0, 0
 	for _, round := range slices.Concat(r.roundsA, r.roundsB) {
 		lag.Merge(round.lag)
 		planned, sent = planned+round.planned, sent+round.sent
+		if round.workers == mostWorkers {
+			crowded++
+		}
 	}
 	if float64(sent) < 0.99*float64(planned) || lag.Rough(0.99) > report.MaxLag {
 		r.Void = append(r.Void, fmt.Sprintf("%d of %d planned requests were sent, with a lag of %v at p99", sent, planned, lag.Rough(0.99)))
+	}
+	if rounds := len(r.roundsA) + len(r.roundsB); 2*crowded > rounds {
+		r.Void = append(r.Void, fmt.Sprintf("%d requests were under way at once in %d of %d rounds, as many as the generator may have: the latencies are its own", mostWorkers, crowded, rounds))
 	}
 }
 

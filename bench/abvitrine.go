@@ -58,6 +58,7 @@ func (t *vitrineTarget) start(ctx context.Context, unix bool) (err error) {
 	}
 	if w.kind == "redis-hit" {
 		o.Env["VITRINE_CACHE_MEMORY"] = leastTier
+		o.Env["VITRINE_REDIS_BUDGET"] = "1s" // a closed loop waits for Redis, however long
 		if t.redis, err = rig.StartRedis(ctx); err != nil {
 			return err
 		}
