@@ -18,8 +18,8 @@ import (
 	"vitrine/bench/fakeapi"
 )
 
-// Every query of the dashboard, and every alert's metrics, answer on a real Prometheus that
-// scrapes a sidecar while its API and its Redis come and go.
+// Every query of the dashboard has an answer on a real Prometheus that scrapes a sidecar
+// while its API does all it can do wrong.
 func TestDashboardOnPrometheus(t *testing.T) {
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		t.Skip("prometheus is not here: .ci/ensure promtool installs it with promtool")
