@@ -35,7 +35,7 @@ func database(t *testing.T, library, function string) string {
 		"index/db.json":      fmt.Sprintf(`{"modified":%q}`, modified),
 		"index/modules.json": fmt.Sprintf(`[{"path":%q,"vulns":[{"id":%q,"modified":%q}]}]`, library, id, modified),
 		"index/vulns.json":   fmt.Sprintf(`[{"id":%q,"modified":%q}]`, id, modified),
-		"ID/" + id + ".json": fmt.Sprintf(`{"schema_version":"1.3.1","id":%q,"modified":%q,"published":%[2]q,"details":"made up",
+		"ID/" + id + ".json": fmt.Sprintf(`{"schema_version":"1.3.1","id":%q,"modified":%q,"published":%[2]q,"details":"made up","database_specific":{"url":"https://example.org/made-up"},
 			"affected":[{"package":{"name":%[3]q,"ecosystem":"Go"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}],
 			"ecosystem_specific":{"imports":[{"path":%[3]q,"symbols":[%[4]q]}]}}]}`, id, modified, library, function),
 	} {
