@@ -175,6 +175,7 @@ type conn struct {
 	of *conns
 
 	deadlines
+	kept  bool         // it has had an answer
 	begun bool         // something of its request has come
 	bare  bool         // whose first line ends without a carriage return
 	began atomic.Int64 // when it last began to wait, in nanoseconds since 1970
@@ -187,10 +188,17 @@ const evicted = -1
 // alone, which fasthttp takes or waits for more of, and others take for something else.
 var errBareLF = errors.New("a line ends without a carriage return")
 
-// noteState is told by fasthttp what becomes of a connection.
-func noteState(c net.Conn, is fasthttp.ConnState) {
-	if c, ok := c.(*conn); ok && is == fasthttp.StateIdle {
-		c.begun = false
+// noteState is told by fasthttp what becomes of a connection: idle after an answer, and
+// active when there is something of the next request, which may have come with the one
+// before. Only the first request is called active before anything of it is there.
+func noteState(nc net.Conn, is fasthttp.ConnState) {
+	c, ok := nc.(*conn)
+	switch {
+	case !ok:
+	case is == fasthttp.StateIdle:
+		c.kept, c.begun = true, false
+	case is == fasthttp.StateActive:
+		c.begun = c.begun || c.kept
 	}
 }
 

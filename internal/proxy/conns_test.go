@@ -261,7 +261,7 @@ func TestPiecesArriveWhole(t *testing.T) {
 	var bodies []string
 	var stream bytes.Buffer
 	for i, size := range []int{0, 1, 100, maxHeaders - 90, maxHeaders, maxHeaders + 1, 200 << 10, 3, 5 * maxHeaders} {
-		bodies = append(bodies, strings.Repeat(fmt.Sprint(i), size))
+		bodies = append(bodies, strings.Repeat(fmt.Sprint(i)+"\n", size/2)+strings.Repeat("x", size%2))
 		stream.WriteString(request("/", bodies[i]))
 	}
 	for name, cut := range map[string]func(io.Reader) io.Reader{
