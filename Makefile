@@ -168,7 +168,7 @@ image: build ## the container image, tagged IMAGE, with buildah or docker
 
 .PHONY: deploy-test
 deploy-test: ## what is deployed: manifests as strictly as an API server, alerts, dashboard; installs promtool if it is missing
-	@.ci/ensure promtool
+	@.ci/ensure promtool redis-server
 	$(GO) test -count=1 ./deploy
 	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -shuffle=on ./...
 

@@ -34,6 +34,7 @@ machine cannot have is skipped and says why: it is not passed.
                  a budget of 1.5 s so that a busy machine makes no fault of its own;
                  times are only printed
   -suite 3,8,23  these rows
+  -suite ci:3,8  those of these rows that ci has, in its way
 `
 
 // phases are how long a row lasts.
@@ -74,28 +75,32 @@ func (b *battle) pod() *pod { return b.stage.pods[0] }
 func cmdChaos(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := defaults()
 	f := newFlags("chaos", chaosHelp)
-	suite := f.String("suite", "ci", "all, ci, or numbers of rows")
+	suite := f.String("suite", "ci", "all, ci, numbers of rows, or ci: and numbers")
 	times := f.Bool("times", true, "judge times too")
 	length := f.Duration("during", 20*time.Second, "how long a fault lasts, unless its row says otherwise")
 	f.Float64Var(&o.rate, "rate", o.rate, "requests a second")
 	f.Uint64Var(&o.model.Seed, "seed", o.model.Seed, "shoppers, arrivals and the API's dice")
 	f.StringVar(&o.binary, "binary", "", "a built sidecar; empty builds the one of this module")
 	f.StringVar(&o.html, "html", "", "folder to write a page about each row to")
+	metrics := f.String("targets", "", "file that tells a Prometheus where the sidecars' metrics are, for its file_sd_configs")
 	if code, done := parse(f, args, stdout, stderr); done {
 		return code
 	}
 	rows, err := pick(*suite)
 	if err != nil || f.NArg() > 0 || o.rate <= 0 || *length <= 0 {
-		return usageError(stderr, errors.Join(err, errors.New("want chaos -suite all|ci|N,N,… with positive -rate and -during")))
+		return usageError(stderr, errors.Join(err, errors.New("want chaos -suite all|ci|N,N,…|ci:N,N,… with positive -rate and -during")))
 	}
 	c := campaign{
 		rows: rows, opts: o, times: *times, atOnce: 1,
 		phases: phases{patientWarm, 8 * time.Second, *length, 15 * time.Second},
 		title:  "Faults, -suite " + *suite,
 	}
-	if *suite == "ci" {
+	if *suite == "ci" || strings.HasPrefix(*suite, short) {
 		c.opts.env = settings{"VITRINE_BUDGET": "1500ms"}
 		c.phases, c.times, c.atOnce = phases{500 * time.Millisecond, 2500 * time.Millisecond, 4 * time.Second, 3 * time.Second}, false, 2
+	}
+	if c.opts.metrics, err = newTargets(*metrics); err != nil {
+		return failed(stderr, err)
 	}
 	dir, err := os.MkdirTemp("", "vitrine-bench-")
 	if err != nil {
@@ -110,16 +115,25 @@ func cmdChaos(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	return c.fight(ctx, stdout, stderr)
 }
 
+// short, before numbers of rows, asks for them as the suite ci has them.
+const short = "ci:"
+
+// pick finds the rows of a suite; it is an error to ask for none.
 func pick(suite string) ([]fault, error) {
 	all := faults()
+	inShort := slices.DeleteFunc(slices.Clone(all), func(f fault) bool { return !f.ci })
 	switch suite {
 	case "all":
 		return all, nil
 	case "ci":
-		return slices.DeleteFunc(all, func(f fault) bool { return !f.ci }), nil
+		return inShort, nil
+	}
+	numbers, abridged := strings.CutPrefix(suite, short)
+	if abridged {
+		all = inShort
 	}
 	var rows []fault
-	for text := range strings.SplitSeq(suite, ",") {
+	for text := range strings.SplitSeq(numbers, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		before := len(rows)
 		for _, f := range all {

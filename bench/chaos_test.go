@@ -37,7 +37,7 @@ func TestRowsAreNamed(t *testing.T) {
 		}
 		names[f.name] = true
 	}
-	for suite, want := range map[string]int{"4": 1, "9": 4, "19": 6, "20": 6, "25,29,30": 5} {
+	for suite, want := range map[string]int{"4": 1, "9": 4, "19": 6, "20": 6, "25,29,30": 5, "ci:19": 2, "ci:3,22": 2} {
 		rows, err := pick(suite)
 		if err != nil || len(rows) != want {
 			t.Errorf("-suite %s: got %d rows (%v), want %d", suite, len(rows), err, want)

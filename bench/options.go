@@ -47,12 +47,13 @@ type options struct {
 	feed     bool // the sidecar has a catalogue of all products, all in stock
 
 	// The verdict.
-	check  float64
-	settle time.Duration
-	slo    string
-	json   string
-	html   string
-	over   string
+	check   float64
+	settle  time.Duration
+	slo     string
+	json    string
+	html    string
+	over    string
+	metrics *targets // is told where the sidecars' metrics are
 }
 
 func defaults() options {

@@ -29,11 +29,13 @@ type stage struct {
 	names     *rig.NameServer
 	pods      []*pod
 	affinity  bool
+	metrics   *targets
 }
 
 // pod is one sidecar and the way to it, which change when it is restarted.
 type pod struct {
-	fresh bool
+	fresh   bool
+	metrics *targets
 
 	mu      sync.Mutex
 	sidecar *rig.Sidecar
@@ -50,7 +52,7 @@ func setUp(ctx context.Context, o *options) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{dir: dir, affinity: o.affinity, catalogue: shopdata.New(1, o.items, o.categories)}
+	s := &stage{dir: dir, affinity: o.affinity, metrics: o.metrics, catalogue: shopdata.New(1, o.items, o.categories)}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -70,12 +72,15 @@ func (s *stage) start(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	for range o.pods {
-		p := &pod{fresh: o.fresh}
+		p := &pod{fresh: o.fresh, metrics: s.metrics}
 		if p.sidecar, err = rig.StartSidecar(ctx, sidecar); err != nil {
 			return err
 		}
 		p.client = wire.NewClient(p.sidecar.Addr(), o.fresh)
 		s.pods = append(s.pods, p)
+		if err := s.metrics.replace("", p.sidecar.Probes()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -87,7 +92,7 @@ func (s *stage) Close() error {
 	for i, p := range s.pods {
 		group.Go(func() {
 			p.client.Close()
-			ended[i] = p.current().Close()
+			ended[i] = errors.Join(s.metrics.replace(p.current().Probes(), ""), p.current().Close())
 		})
 	}
 	group.Wait()
@@ -198,13 +203,14 @@ func (p *pod) revive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	told := p.metrics.replace(p.current().Probes(), successor.Probes())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sidecar = successor
 	p.opened += p.client.Opened()
 	p.client.Close()
 	p.client, p.away = wire.NewClient(p.sidecar.Addr(), p.fresh), false
-	return nil
+	return told
 }
 
 func (p *pod) setAway(away bool) {

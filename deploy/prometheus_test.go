@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -18,88 +17,94 @@ import (
 	"vitrine/bench/fakeapi"
 )
 
-// Every query of the dashboard has an answer on a real Prometheus that scrapes a sidecar
-// while its API does all it can do wrong.
+// chaosRows are an API and a Redis that are slow or away, and a sidecar that is killed.
+const chaosRows = "ci:1,3,19,22,23"
+
+// Every query of the dashboard has an answer on a real Prometheus that scrapes the sidecars
+// of the bench's chaos run, and the faults are seen there.
 func TestDashboardOnPrometheus(t *testing.T) {
-	if _, err := exec.LookPath("prometheus"); err != nil {
-		t.Skip("prometheus is not here: .ci/ensure promtool installs it with promtool")
-	}
-	api, err := fakeapi.Start(fakeapi.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = api.Close() })
-	sidecar := serve(t, "--upstream.url="+api.URL(), "--upstream.timeout=1s", "--budget=100ms", "--cache.fresh=1s", "--redis.url=embedded")
-	prometheus := startPrometheus(t, sidecar.Probes)
-
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); chaos(ctx, api, "http://"+sidecar.Data) }()
-	defer func() { stop(); <-ended }()
-
-	waiting := make(map[string]string) // panels by query
-	for _, p := range dashboard(t) {
-		for _, target := range p.Targets {
-			waiting[query(target.Expr)] = p.Title
+	for _, program := range []string{"prometheus", "redis-server"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not here: .ci/ensure promtool redis-server installs both", program)
 		}
 	}
-	for deadline := time.Now().Add(10 * patience); len(waiting) > 0; time.Sleep(time.Second) {
+	dir := t.TempDir()
+	targets := filepath.Join(dir, "targets.json")
+	prometheus := startPrometheus(t, targets)
+	chaos := startChaos(t, filepath.Join(dir, "bench"), targets)
+
+	waiting := map[string]string{ // by query
+		`max_over_time(vitrine_breaker_state{name="recommendation"}[5m]) == 2`: "the API's breaker opens",
+		`max_over_time(vitrine_breaker_state{name="redis"}[5m]) == 2`:          "the breaker of Redis opens",
+		`rate(vitrine_requests_total{source=~"stale|native"}[1m]) > 0`:         "shoppers are shown older or native lists",
+		`count(count by (instance) (vitrine_events_delivered_total > 0)) > 1`:  "several sidecars deliver",
+	}
+	for _, p := range dashboard(t) {
+		for _, target := range p.Targets {
+			waiting[query(target.Expr)] = "panel " + p.Title
+		}
+	}
+	for again := time.NewTicker(time.Second); ; {
+		select {
+		case <-again.C:
+		case err := <-chaos:
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Fatalf("the run is over, and nothing answered %q", waiting)
+		}
 		for expr := range waiting {
 			if prometheus.answers(t, expr) {
 				delete(waiting, expr)
 			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("got nothing for %q", waiting)
+		if len(waiting) == 0 {
+			return
 		}
 	}
 }
 
-// chaos asks the sidecar without end while the API does all it can do wrong, a second each.
-func chaos(ctx context.Context, api *fakeapi.Server, data string) {
-	client := &http.Client{Timeout: 5 * time.Second}
-	faults := []fakeapi.Fault{
-		{},
-		{Status: http.StatusServiceUnavailable},
-		{Answer: fakeapi.EmptyList},
-		{Answer: fakeapi.Hang},
-		{},
-		{Answer: fakeapi.Refuse},
-		{Answer: fakeapi.ResetAfter},
-		{Answer: fakeapi.Null},
-		{Status: http.StatusTooManyRequests, RetryAfter: "1"},
+// startChaos lets the bench run rows of the fault table until the test ends. What it brings
+// is an error if it could not; the verdict is the bench's own affair.
+func startChaos(t *testing.T, program, targets string) <-chan error {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../bench").CombinedOutput(); err != nil {
+		t.Fatalf("building the bench: %v\n%s", err, out)
 	}
-	for i := 0; ctx.Err() == nil; i++ {
-		if i%20 == 0 {
-			_ = api.Set(faults[i/20%len(faults)]) // they make sense
+	var said strings.Builder
+	command := exec.Command(program, "chaos", "-suite", chaosRows, "-targets", targets)
+	command.Env = append(os.Environ(), "GOMEMLIMIT=1GiB") // its sidecars' too, which have the dashboard's line for it
+	command.Dir = ".."                                    // it builds the sidecar
+	command.Stdout, command.Stderr = &said, &said
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan error, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		const objective = 99 // a fault that was not borne
+		err := command.Wait()
+		if err != nil && command.ProcessState.ExitCode() != objective {
+			over <- fmt.Errorf("the chaos run: %w\n%s", err, said.String())
 		}
-		body := fmt.Sprintf(`{"sessionId":"s%d","eventType":"productView","data":{"id":"p%d"},"vitrine":{"native":["n1"]}}`, i%7, i%11)
-		ask(ctx, client, http.MethodPost, data+"/api/v1/products/protected/recommendation", body)
-		ask(ctx, client, http.MethodGet, data+"/api/v1/crm/protected/profile/email/a@shop.example", "")
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// ask asks for what may fail.
-func ask(ctx context.Context, client *http.Client, method, url, body string) {
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if response, err := client.Do(request); err == nil {
-		_ = response.Body.Close()
-	}
+		close(over)
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt) // it ends its sidecars and servers itself
+		<-ended
+	})
+	return over
 }
 
 // server is a running Prometheus.
 type server struct{ address string }
 
-// startPrometheus scrapes an address every second, as the PodMonitor does at its pace.
-func startPrometheus(t *testing.T, target string) server {
+// startPrometheus scrapes what a file names every second, as the PodMonitor does at its pace.
+func startPrometheus(t *testing.T, targets string) server {
 	t.Helper()
 	dir := t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- {job_name: vitrine, static_configs: [{targets: [%q]}]}\n", target)
+	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- {job_name: vitrine, file_sd_configs: [{files: [%q]}]}\n", targets)
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
