@@ -108,6 +108,7 @@ func newSidecar(ctx context.Context, c config.Config, log *slog.Logger, seen *lo
 }
 
 func (s *sidecar) makeMetrics() error {
+	s.base = append(s.base, part{"garbage", paceCollector})
 	version, commit := buildVersion()
 	s.metrics = ops.NewMetrics(ops.MetricsOptions{
 		Version: version, Commit: commit,
