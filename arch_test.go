@@ -36,11 +36,11 @@ func mayImport() map[string]string {
 		"fallback/catalog":   "internal/reco internal/secret",
 
 		// Policy.
-		"cache":             "internal/redis internal/reco",
+		"cache":             "internal/redis internal/reco internal/trace",
 		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis internal/trace",
 		"internal/profile":  "breaker internal/fashionai internal/reco internal/redis",
 		"internal/lists":    "breaker internal/fashionai internal/reco",
-		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco",
+		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco internal/trace",
 
 		// What is seen from outside.
 		"internal/proxy": "breaker cache fallback internal/delivery internal/lists internal/profile internal/reco internal/trace",

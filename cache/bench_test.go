@@ -48,7 +48,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.ReportAllocs()
 	b.Run("sequential", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			if there.Lookup(events[i%len(events)], deadline).Status != cache.Fresh {
+			if there.Lookup(events[i%len(events)], deadline, nil).Status != cache.Fresh {
 				b.Fatal("not a fresh hit")
 			}
 		}
@@ -57,7 +57,7 @@ func BenchmarkLookup(b *testing.B) {
 		b.SetParallelism(32)
 		b.RunParallel(func(pb *testing.PB) {
 			for i := 0; pb.Next(); i++ {
-				if there.Lookup(events[i%len(events)], deadline).Status != cache.Fresh {
+				if there.Lookup(events[i%len(events)], deadline, nil).Status != cache.Fresh {
 					b.Error("not a fresh hit")
 				}
 			}

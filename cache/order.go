@@ -12,6 +12,7 @@ import (
 
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
+	"vitrine/internal/trace"
 )
 
 // Order is a list that a shopper has been shown the first page of. It is kept so that
@@ -56,10 +57,11 @@ func (c *Cache) Freeze(e reco.Event, o Order) {
 
 // Frozen returns the order that was frozen last for e, in any tier, and whether there is
 // one. For Redis it waits until the deadline, and no longer than the budget: another pod
-// may have answered the first page since.
-func (c *Cache) Frozen(e reco.Event, deadline time.Time) (Order, bool) {
+// may have answered the first page since. Asking it is a call below the span under, which
+// may be nil.
+func (c *Cache) Frozen(e reco.Event, deadline time.Time, under *trace.Span) (Order, bool) {
 	latest, tier := c.frozen(e), reco.Memory
-	if far := c.frozenFar(e, deadline); far != nil && (latest == nil || far.stamp > latest.stamp) {
+	if far := c.frozenFar(e, deadline, under); far != nil && (latest == nil || far.stamp > latest.stamp) {
 		latest, tier = far, reco.Redis
 	}
 	if latest == nil {
@@ -81,22 +83,24 @@ func (c *Cache) frozen(e reco.Event) *order {
 }
 
 // frozenFar returns what Redis holds, nil if that is nothing or comes too late.
-func (c *Cache) frozenFar(e reco.Event, deadline time.Time) *order {
+func (c *Cache) frozenFar(e reco.Event, deadline time.Time, under *trace.Span) *order {
 	wait := min(time.Until(deadline), c.opt.RemoteBudget)
 	if c.opt.Remote == nil || wait <= 0 {
 		return nil
 	}
-	answer := make(chan *order, 1)
+	call := beginRead(under)
+	answer := make(chan reply[*order], 1)
 	key := c.keys.session(e.Session).text()
 	if c.opt.Remote.Pipe(redis.Batch{
 		Op: redis.OpLookup, Key: key,
 		Commands: []redis.Command{{Args: []any{"hmget", key, c.keys.order(e).text(), erasedField}}},
 		Done: func(replies []any, err error) {
 			if err != nil {
-				answer <- nil
+				answer <- reply[*order]{outcome: readFailed}
 				return
 			}
-			answer <- c.receiveOrder(e, replies[0])
+			far := c.receiveOrder(e, replies[0])
+			answer <- replied(far, far != nil)
 		},
 	}) != nil {
 		return nil
@@ -104,10 +108,12 @@ func (c *Cache) frozenFar(e reco.Event, deadline time.Time) *order {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
-	case far := <-answer:
-		return far
+	case r := <-answer:
+		endRead(call, r.outcome)
+		return r.found
 	case <-timer.C:
 		c.count.late.Add(1)
+		endRead(call, readLate)
 		return nil
 	}
 }

@@ -21,7 +21,7 @@ func TestAFrozenOrderIsKeptWhileARankingMayBeStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := memory(t)
 		e := browse("s", "dresses")
-		if got, found := c.Frozen(e, soon()); found {
+		if got, found := c.Frozen(e, soon(), nil); found {
 			t.Fatalf("before anything was frozen: got %+v", got)
 		}
 		c.Freeze(e, cache.Order{Ranking: ranking("p1", "p2"), Source: reco.FromStale, Reason: reco.Timeout, Age: time.Hour, TTL: -time.Minute})
@@ -30,11 +30,11 @@ func TestAFrozenOrderIsKeptWhileARankingMayBeStale(t *testing.T) {
 			Ranking: ranking("p1", "p2"), Source: reco.FromStale, Reason: reco.Timeout,
 			Age: time.Hour + 10*time.Minute, TTL: -11 * time.Minute, Tier: reco.Memory,
 		}
-		if got, found := c.Frozen(e, soon()); !found || got != want {
+		if got, found := c.Frozen(e, soon(), nil); !found || got != want {
 			t.Errorf("got %+v, %t, want %+v", got, found, want)
 		}
 		for _, other := range []reco.Event{browse("s", "shirts"), browse("t", "dresses"), view("s", "dresses")} {
-			if got, found := c.Frozen(other, soon()); found {
+			if got, found := c.Frozen(other, soon(), nil); found {
 				t.Errorf("%+v: got %+v, frozen for another question", other, got)
 			}
 		}
@@ -42,7 +42,7 @@ func TestAFrozenOrderIsKeptWhileARankingMayBeStale(t *testing.T) {
 			t.Errorf("got %+v: a frozen order is no ranking", got)
 		}
 		time.Sleep(20 * time.Minute)
-		if got, found := c.Frozen(e, soon()); found {
+		if got, found := c.Frozen(e, soon(), nil); found {
 			t.Errorf("half an hour later: got %+v, want nothing", got)
 		}
 	})
@@ -55,7 +55,7 @@ func TestAnOrderOfTheAPIStaysFresh(t *testing.T) {
 		c.Freeze(e, cache.Order{Ranking: ranking("p1"), Source: reco.FromAPI})
 		time.Sleep(2 * time.Minute)
 		want := cache.Order{Ranking: ranking("p1"), Source: reco.FromCache, Age: 2 * time.Minute, TTL: 28 * time.Minute, Tier: reco.Memory}
-		if got, found := c.Frozen(e, soon()); !found || got != want {
+		if got, found := c.Frozen(e, soon(), nil); !found || got != want {
 			t.Errorf("got %+v, %t, want %+v", got, found, want)
 		}
 	})
@@ -68,7 +68,7 @@ func TestTheOrderFrozenLastCounts(t *testing.T) {
 		check := func(when string, c *cache.Cache, want reco.Ranking, tier reco.Tier) {
 			t.Helper()
 			synctest.Wait()
-			if got, found := c.Frozen(e, soon()); !found || got.Ranking != want || got.Tier != tier {
+			if got, found := c.Frozen(e, soon(), nil); !found || got.Ranking != want || got.Tier != tier {
 				t.Errorf("%s: got %+v, %t, want %s from %s", when, got, found, want.JSON(), tier)
 			}
 		}
@@ -80,7 +80,7 @@ func TestTheOrderFrozenLastCounts(t *testing.T) {
 		there.Freeze(e, cache.Order{Ranking: ranking("p3"), Source: reco.FromAPI})
 		check("frozen again there", there, ranking("p3"), reco.Memory)
 		check("frozen again there", here, ranking("p3"), reco.Redis)
-		if got, _ := here.Frozen(e, time.Time{}); got.Ranking != ranking("p3") {
+		if got, _ := here.Frozen(e, time.Time{}, nil); got.Ranking != ranking("p3") {
 			t.Errorf("without waiting for Redis: got %+v, want what it gave before", got)
 		}
 	})
@@ -93,7 +93,7 @@ func TestEraseTakesFrozenOrders(t *testing.T) {
 		for _, event := range []reco.Event{e, other} {
 			here.Freeze(event, cache.Order{Ranking: ranking("p1"), Source: reco.FromNative})
 			synctest.Wait()
-			there.Frozen(event, soon())
+			there.Frozen(event, soon(), nil)
 		}
 		time.Sleep(time.Second)
 		if _, err := there.Erase(t.Context(), "s"); err != nil {
@@ -101,10 +101,10 @@ func TestEraseTakesFrozenOrders(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, c := range []*cache.Cache{here, there} {
-			if got, found := c.Frozen(e, soon()); found {
+			if got, found := c.Frozen(e, soon(), nil); found {
 				t.Errorf("after the erase: got %+v", got)
 			}
-			if _, found := c.Frozen(other, soon()); !found {
+			if _, found := c.Frozen(other, soon(), nil); !found {
 				t.Error("another session's order is gone too")
 			}
 		}
@@ -115,7 +115,7 @@ func TestFrozenOrdersAreBounded(t *testing.T) {
 	c := memory(t, func(o *cache.Options) { o.Memory = 1 << 20 })
 	long := ranking(strings.Repeat("x", 40_000))
 	c.Freeze(browse("s", "huge"), cache.Order{Ranking: long, Source: reco.FromNative})
-	if _, found := c.Frozen(browse("s", "huge"), soon()); found {
+	if _, found := c.Frozen(browse("s", "huge"), soon(), nil); found {
 		t.Error("an order as large as all may be together was kept")
 	}
 	for i := range 1000 {
@@ -125,7 +125,7 @@ func TestFrozenOrdersAreBounded(t *testing.T) {
 		t.Errorf("got %d bytes, want no more than a sixteenth of the memory and some slack", got)
 	}
 	c.Freeze(browse("s", "empty"), cache.Order{})
-	if _, found := c.Frozen(browse("s", "empty"), soon()); found {
+	if _, found := c.Frozen(browse("s", "empty"), soon(), nil); found {
 		t.Error("an empty order was kept")
 	}
 }
@@ -145,17 +145,17 @@ func TestHostileOrdersAreNone(t *testing.T) {
 	}
 	for _, bad := range []string{"", "x", whole[:len(whole)-1], whole + "x", strings.Repeat("1", 100)} {
 		server.Do("HSET", key, field, bad)
-		if got, found := there.Frozen(e, soon()); found {
+		if got, found := there.Frozen(e, soon(), nil); found {
 			t.Errorf("%q: got %+v", bad, got)
 		}
 	}
 	// An envelope of a ranking is no order, nor is one of another question.
 	server.Do("HSET", key, field, string(cache.Seal(hashKey, e, time.Now().UnixMicro(), 1, ranking("p9"))))
-	if got, found := there.Frozen(e, soon()); found {
+	if got, found := there.Frozen(e, soon(), nil); found {
 		t.Errorf("a ranking: got %+v", got)
 	}
 	server.Do("HSET", key, field, whole)
-	if got, found := there.Frozen(e, soon()); !found || got.Ranking != ranking("p1") {
+	if got, found := there.Frozen(e, soon(), nil); !found || got.Ranking != ranking("p1") {
 		t.Errorf("got %+v, %t, want it as it was frozen", got, found)
 	}
 	if got := there.Stats().Rubbish; got != 6 {

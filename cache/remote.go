@@ -8,6 +8,7 @@ import (
 
 	"vitrine/internal/reco"
 	"vitrine/internal/redis"
+	"vitrine/internal/trace"
 )
 
 // Remote is the tier that pods share. [*redis.Client] is one.
@@ -99,26 +100,44 @@ func (k questionKey) text() string { return base64.RawURLEncoding.EncodeToString
 
 // Lookup returns what memory holds for e if that is fresh, else the better of it and what
 // Redis holds. For Redis it waits until the deadline, and no longer than the budget. What
-// comes too late for this shopper still fills memory for the next view.
-func (c *Cache) Lookup(e reco.Event, deadline time.Time) Found {
+// comes too late for this shopper still fills memory for the next view. Asking Redis is a
+// call below the span under, which may be nil.
+func (c *Cache) Lookup(e reco.Event, deadline time.Time, under *trace.Span) Found {
 	near := c.peek(e)
 	wait := min(time.Until(deadline), c.opt.RemoteBudget)
 	if near.Status == Fresh || c.opt.Remote == nil || wait <= 0 {
 		return near
 	}
-	answer := make(chan Found, 1)
+	call := beginRead(under)
+	answer := make(chan reply[Found], 1)
 	if !c.ask(e, answer) {
-		return near
+		return near // and nothing is said of a call that was not made
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
-	case far := <-answer:
-		return better(near, far)
+	case r := <-answer:
+		endRead(call, r.outcome)
+		return better(near, r.found)
 	case <-timer.C:
 		c.count.late.Add(1)
+		endRead(call, readLate)
 		return near
 	}
+}
+
+// reply is what Redis had, and what to call that.
+type reply[T any] struct {
+	found   T
+	outcome string
+}
+
+// replied is the reply that holds what was found, if anything was.
+func replied[T any](found T, something bool) reply[T] {
+	if something {
+		return reply[T]{found, readHit}
+	}
+	return reply[T]{found, readMiss}
 }
 
 // better is the one to serve of what memory, which has nothing fresh, and Redis hold.
@@ -135,7 +154,7 @@ func better(near, far Found) Found {
 
 // ask sends for what Redis holds for e. The session's events that Redis has not been
 // told of go first, in the same batch, so that the count that comes back includes them.
-func (c *Cache) ask(e reco.Event, answer chan<- Found) bool {
+func (c *Cache) ask(e reco.Event, answer chan<- reply[Found]) bool {
 	s := c.session(e.Session)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,12 +169,12 @@ func (c *Cache) ask(e reco.Event, answer chan<- Found) bool {
 		Done: func(replies []any, err error) {
 			if err != nil {
 				s.untell(told)
-				answer <- Found{}
+				answer <- reply[Found]{outcome: readFailed}
 				return
 			}
 			far := c.receive(e, s, s.acknowledge(told, replies[0]), replies[len(replies)-1])
 			c.count.foundFar(far)
-			answer <- far
+			answer <- replied(far, far.Status != None)
 		},
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func pods(t *testing.T) (here, there *cache.Cache, shared *redis.Client) {
 // ask accepts e and looks it up, as the journey does.
 func ask(c *cache.Cache, e reco.Event) cache.Found {
 	c.Accept(e)
-	return c.Lookup(e, time.Now().Add(time.Minute))
+	return c.Lookup(e, time.Now().Add(time.Minute), nil)
 }
 
 func TestAnotherPodServesWhatOneLearned(t *testing.T) {
@@ -170,7 +170,7 @@ func TestHoppingSessionHitsAtOnce(t *testing.T) {
 		a := view("s", "a")
 		mark := there.Accept(a)
 		started := time.Now()
-		if got := there.Lookup(a, time.Now().Add(time.Minute)); got.Status != cache.None {
+		if got := there.Lookup(a, time.Now().Add(time.Minute), nil); got.Status != cache.None {
 			t.Fatalf("got %+v, want a miss", got)
 		}
 		time.Sleep(180 * time.Millisecond)
@@ -318,7 +318,7 @@ func TestLateReplyFillsMemory(t *testing.T) {
 		} {
 			there.Accept(e)
 			start := time.Now()
-			got := there.Lookup(e, start.Add(tc.until))
+			got := there.Lookup(e, start.Add(tc.until), nil)
 			if waited := time.Since(start); got.Status != cache.None || waited != tc.want {
 				t.Errorf("deadline in %s: got status %d after %s, want a miss after %s", tc.until, got.Status, waited, tc.want)
 			}

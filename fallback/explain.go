@@ -73,7 +73,7 @@ func (l *Ladder) Explain(req *reco.Request, api breaker.Snapshot, deadline time.
 	path := &Explanation{EventType: req.Type.String(), Item: req.Item}
 	a := l.ask(req, supposed{path, api}, deadline)
 	a.path = path
-	held := l.opt.Rankings.Lookup(req.Event, time.Time{}) // too late for any tier but memory
+	held := l.opt.Rankings.Lookup(req.Event, time.Time{}, nil) // too late for any tier but memory
 	path.conclude(a.answer(held))
 	return path
 }

@@ -14,6 +14,7 @@ import (
 	"vitrine/fallback"
 	"vitrine/internal/delivery"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // frozen is an order that a test has frozen, and how often it was told to freeze one.
@@ -24,7 +25,7 @@ type frozen struct {
 
 func (f *frozen) Freeze(reco.Event, cache.Order) { f.freezes++ }
 
-func (f *frozen) Frozen(reco.Event, time.Time) (cache.Order, bool) {
+func (f *frozen) Frozen(reco.Event, time.Time, *trace.Span) (cache.Order, bool) {
 	return f.order, !f.order.Ranking.Empty()
 }
 
@@ -87,7 +88,7 @@ func TestExplainIsWhatIsAnswered(t *testing.T) {
 		if req.Bot { // the journey looks for nothing
 			held = cache.Found{}
 		}
-		want := l.Answer(req, held, &ticket{result: result}, tomorrow())
+		want := l.Answer(req, held, &ticket{result: result}, tomorrow(), nil)
 		if got.Source != want.Source.String() || got.Reason != string(want.Reason) || !slices.Equal(shown(got), want.Ranking.IDs()) {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}

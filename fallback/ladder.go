@@ -16,12 +16,14 @@ import (
 	"vitrine/cache"
 	"vitrine/internal/delivery"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // Rankings is what the API ranked before. [cache.Cache] is one.
 type Rankings interface {
-	// Lookup returns what is held for e, in any tier, not later than the deadline.
-	Lookup(e reco.Event, deadline time.Time) cache.Found
+	// Lookup returns what is held for e, in any tier, not later than the deadline. Its
+	// calls are below the span under.
+	Lookup(e reco.Event, deadline time.Time, under *trace.Span) cache.Found
 	// KnownEmpty reports whether the API had nothing to say of e a moment ago.
 	KnownEmpty(e reco.Event) bool
 }
@@ -136,12 +138,15 @@ func (l *Ladder) heldOut(session string) bool {
 }
 
 // Answer returns the best list to be had for req before the deadline. held is what
-// memory has for it, ticket its accepted event, which is released or waited for.
-func (l *Ladder) Answer(req *reco.Request, held cache.Found, ticket Ticket, deadline time.Time) reco.Answer {
+// memory has for it, ticket its accepted event, which is released or waited for, span the
+// request's, nil if it is not traced.
+func (l *Ladder) Answer(req *reco.Request, held cache.Found, ticket Ticket, deadline time.Time, span *trace.Span) reco.Answer {
 	if l.suffices(req, held) {
 		return fromCache(held) // the shortest way, and the most travelled: it allocates nothing
 	}
-	answer := l.ask(req, ticket, deadline).answer(held)
+	a := l.ask(req, ticket, deadline)
+	a.span = span
+	answer := a.answer(held)
 	if l.opt.Shadowed != nil && l.policies[req.Type].Mode == Shadow && held.Status != cache.None && req.Page.Number <= 1 {
 		l.opt.Shadowed(req.Type, answer.Ranking, held.Ranking)
 	}
@@ -165,6 +170,7 @@ type asking struct {
 	ticket   Ticket
 	deadline time.Time
 	native   native
+	span     *trace.Span  // nil unless the request is traced
 	path     *Explanation // nil unless somebody wants to know why
 }
 
@@ -192,7 +198,7 @@ func (a *asking) list(held cache.Found) reco.Answer {
 	if held.Status == cache.Fresh {
 		return a.serve(fromCache(held), held)
 	}
-	held = a.opt.Rankings.Lookup(a.req.Event, a.deadline)
+	held = a.opt.Rankings.Lookup(a.req.Event, a.deadline, a.span)
 	a.path.found(rungRedis, held)
 	switch {
 	case held.Status == cache.Fresh && !a.ticket.AskedSince(held.Age):

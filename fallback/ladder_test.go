@@ -13,6 +13,7 @@ import (
 	"vitrine/fallback"
 	"vitrine/internal/delivery"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // remembered is a cache that holds what a test says.
@@ -22,7 +23,7 @@ type remembered struct {
 	looked    int         // lookups that may ask Redis
 }
 
-func (r *remembered) Lookup(_ reco.Event, deadline time.Time) cache.Found {
+func (r *remembered) Lookup(_ reco.Event, deadline time.Time, _ *trace.Span) cache.Found {
 	if deadline.IsZero() {
 		return r.near
 	}
@@ -118,7 +119,7 @@ func TestLadder(t *testing.T) {
 				Rules:    fallback.NewRules(fallback.RuleOptions{}, stocked(t, "", reco.Stock{ID: "out"})),
 				Policies: map[reco.EventType]fallback.Policy{reco.CategoryView: c.policy},
 			})
-			got := l.Answer(request(reco.CategoryView, "dresses", c.o), c.near, ask, tomorrow())
+			got := l.Answer(request(reco.CategoryView, "dresses", c.o), c.near, ask, tomorrow(), nil)
 			if got.Ranking != ids(c.want) || got.Source != c.source || got.Reason != c.reason {
 				t.Errorf("got %s %s (%s), want %s %s (%s)", got.Source, got.Ranking.JSON(), got.Reason, c.source, ids(c.want).JSON(), c.reason)
 			}
@@ -135,7 +136,7 @@ func TestLadder(t *testing.T) {
 // The age and the life in the headers are those of the list that is shown.
 func TestSteppingDownToAnOlderRankingTakesItsAge(t *testing.T) {
 	l := newLadder(t, fallback.LadderOptions{Rankings: &remembered{far: stale("b")}})
-	got := l.Answer(request(reco.CategoryView, "dresses", reco.Options{Exclude: []string{"a"}}), cache.Found{}, &ticket{result: ranked("a")}, tomorrow())
+	got := l.Answer(request(reco.CategoryView, "dresses", reco.Options{Exclude: []string{"a"}}), cache.Found{}, &ticket{result: ranked("a")}, tomorrow(), nil)
 	if got.Source != reco.FromStale || got.Age != time.Hour || got.TTL != -time.Minute {
 		t.Errorf("got %+v, want the older ranking with its age and life", got)
 	}
@@ -194,7 +195,7 @@ func TestShadow(t *testing.T) {
 	})
 	native := reco.Options{Native: []string{"n1"}}
 	ask := func(e reco.EventType, held cache.Found, o reco.Options) reco.Answer {
-		return l.Answer(request(e, "x", o), held, &ticket{result: ranked("z")}, tomorrow())
+		return l.Answer(request(e, "x", o), held, &ticket{result: ranked("z")}, tomorrow(), nil)
 	}
 	answer := ask(reco.CategoryView, fresh("a"), native)
 	if answer.Source != reco.FromNative || answer.Reason != reco.Holdout || answer.Ranking != ids("n1") {
@@ -237,7 +238,7 @@ func TestWhatIsSoldOutIsGoneFromEverySource(t *testing.T) {
 	add := func(source reco.Source, near, far cache.Found, api delivery.Result) {
 		l := newLadder(t, fallback.LadderOptions{Rankings: &remembered{near: near, far: far}, Rules: rules})
 		sources[source] = func() reco.Answer {
-			return l.Answer(request(reco.CategoryView, "dresses", o), near, &ticket{result: api}, tomorrow())
+			return l.Answer(request(reco.CategoryView, "dresses", o), near, &ticket{result: api}, tomorrow(), nil)
 		}
 	}
 	add(reco.FromCache, inMemory(fresh("a b c")), cache.Found{}, failed(reco.Open))

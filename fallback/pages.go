@@ -5,6 +5,7 @@ import (
 
 	"vitrine/cache"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // Orders keeps the order of a list while a shopper turns its pages. [cache.Cache] is one.
@@ -12,8 +13,8 @@ type Orders interface {
 	// Freeze keeps the order that e was answered in, in place of the one before.
 	Freeze(e reco.Event, o cache.Order)
 	// Frozen returns the order frozen last for e, not later than the deadline, and
-	// false if there is none.
-	Frozen(e reco.Event, deadline time.Time) (cache.Order, bool)
+	// false if there is none. Its calls are below the span under.
+	Frozen(e reco.Event, deadline time.Time, under *trace.Span) (cache.Order, bool)
 }
 
 // page answers with one page of a list. The first page freezes the list as it is then,
@@ -42,7 +43,7 @@ func (a *asking) frozen() (cache.Order, bool) {
 	if a.opt.Orders == nil || a.req.Page.Number == 1 || a.req.Bot {
 		return cache.Order{}, false
 	}
-	return a.opt.Orders.Frozen(a.req.Event, a.deadline)
+	return a.opt.Orders.Frozen(a.req.Event, a.deadline, a.span)
 }
 
 // freeze keeps the order of an answer for the pages to come. A bot's is not worth that,

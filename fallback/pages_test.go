@@ -57,7 +57,7 @@ func (p *paging) ask(size, number int, change ...func(*reco.Options)) reco.Answe
 	slices.Reverse(p.api)
 	t := &ticket{}
 	t.result.Ranking = list
-	answer := p.ladder.Answer(request(reco.CategoryView, "dresses", o), cache.Found{}, t, tomorrow())
+	answer := p.ladder.Answer(request(reco.CategoryView, "dresses", o), cache.Found{}, t, tomorrow(), nil)
 	if t.waited+t.released != 1 {
 		p.t.Errorf("page %d: got %d waits and %d releases of the event's ticket, want one of them", number, t.waited, t.released)
 	}
@@ -138,7 +138,7 @@ func TestTheWholeDressedListIsFrozen(t *testing.T) {
 	req := request(reco.CategoryView, "x", reco.Options{Native: []string{"n1", "n2"}, Page: reco.Page{Size: 1, Number: 1}})
 	for number, want := range []string{"n1", "n2"} {
 		req.Page.Number = number + 1
-		got := down.ladder.Answer(req, cache.Found{}, &ticket{result: failed(reco.Timeout)}, tomorrow())
+		got := down.ladder.Answer(req, cache.Found{}, &ticket{result: failed(reco.Timeout)}, tomorrow(), nil)
 		if got.Ranking != ids(want) || got.Source != reco.FromNative || got.Reason != reco.Timeout {
 			t.Errorf("page %d: got %s %s (%s), want native %s (timeout)", number+1, got.Source, got.Ranking.JSON(), got.Reason, want)
 		}
@@ -152,7 +152,7 @@ func TestABotFreezesNothing(t *testing.T) {
 	bot := request(reco.CategoryView, "dresses", reco.Options{Bot: true, Native: []string{"n1", "n2"}, Page: reco.Page{Size: 1, Number: 1}})
 	for number, want := range []string{"n1", "n2"} {
 		bot.Page.Number = number + 1
-		if got := p.ladder.Answer(bot, cache.Found{}, &ticket{}, tomorrow()); got.Ranking != ids(want) || got.Reason != reco.Bot {
+		if got := p.ladder.Answer(bot, cache.Found{}, &ticket{}, tomorrow(), nil); got.Ranking != ids(want) || got.Reason != reco.Bot {
 			t.Errorf("the bot's page %d: got %+v, want %s", number+1, got, want)
 		}
 	}

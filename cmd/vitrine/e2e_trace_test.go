@@ -227,6 +227,39 @@ func TestE2ESpans(t *testing.T) {
 	}
 }
 
+// Reading Redis is a call below the request, which does not name the session; of a request that is not
+// sampled there is no span.
+func TestE2ESpansOfRedis(t *testing.T) {
+	t.Parallel()
+	api, traces := newAPI(t), newTraceCollector(t)
+	s := launchIn(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + traces.URL, "OTEL_TRACES_SAMPLER=parentbased_always_off"},
+		"--upstream.url="+api.URL(), "--upstream.token="+fakeapi.DefaultToken, "--budget=10s", "--redis.url=embedded", "--redis.budget=5s")
+	s.awaitReady()
+	s.askTraced(recommendation, productView("session-secret", "a"), traceparent)
+	s.askTraced(recommendation, productView("session-secret", "b"), unsampled)
+	s.settled(2)
+	if got := s.stop(); got != 0 {
+		t.Fatalf("got exit code %d, want 0", got)
+	}
+	requests, calls := traces.of(otlp.Span_SPAN_KIND_SERVER), traces.of(otlp.Span_SPAN_KIND_CLIENT)
+	if len(requests) != 1 || len(calls) != 2 {
+		t.Fatalf("got %d requests and %d calls, want 1 and 2", len(requests), len(calls))
+	}
+	names := make(map[string]string)
+	for _, call := range calls {
+		names[call.GetName()] = attributesOf(call)["vitrine.outcome"]
+		if got, want := call.GetParentSpanId(), requests[0].GetSpanId(); !bytes.Equal(got, want) {
+			t.Errorf("%s: got it below %x, want the request %x", call.GetName(), got, want)
+		}
+	}
+	if want := map[string]string{"HMGET": "miss", "POST recommendation": "ok"}; !maps.Equal(names, want) {
+		t.Errorf("got calls %v, want %v", names, want)
+	}
+	if bytes.Contains(traces.raw, []byte("secret")) {
+		t.Error("got the session among what the collector was sent, want nothing of it")
+	}
+}
+
 // A collector that is away costs spans: they are counted, and shoppers do not notice.
 func TestE2ECollectorAway(t *testing.T) {
 	t.Parallel()

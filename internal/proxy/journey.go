@@ -39,7 +39,7 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx, from trace.Context) {
 type visit struct {
 	req    reco.Request
 	from   trace.Context   // the trace its event is sent with; zero if none
-	span   *trace.Span     // nil if it is not traced
+	span   *trace.Span     // its own, or that of its page; nil if it is not traced
 	held   cache.Found     // what memory had for it
 	ticket delivery.Ticket // of its accepted event; a bot has none
 	answer reco.Answer
@@ -67,7 +67,7 @@ func (p *Proxy) accept(v *visit) {
 // answer finds the best list for an accepted request before the deadline.
 func (p *Proxy) answer(v *visit, deadline time.Time) {
 	defer p.recovered(func() { v.answer = leftover(&v.req) })
-	v.answer = p.opt.Ladder.Answer(&v.req, v.held, &v.ticket, deadline)
+	v.answer = p.opt.Ladder.Answer(&v.req, v.held, &v.ticket, deadline, v.span)
 }
 
 // Budget is the longest this request's shopper waits.

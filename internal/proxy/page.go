@@ -26,7 +26,7 @@ func (p *Proxy) page(rc *fasthttp.RequestCtx, from trace.Context) {
 		return
 	}
 	from, span := p.trace("POST "+pathPage, from, began)
-	shelves := p.shelves(page, from, began)
+	shelves := p.shelves(page, from, span, began)
 	dst := append(rc.Response.Body(), `{"results":[`...)
 	for i := range shelves {
 		if i > 0 {
@@ -45,14 +45,14 @@ func (p *Proxy) page(rc *fasthttp.RequestCtx, from trace.Context) {
 
 // shelves answers every event of a page: accepted one after the other, in the page's
 // order, then answered side by side.
-func (p *Proxy) shelves(page reco.Pageful, from trace.Context, began time.Time) []visit {
+func (p *Proxy) shelves(page reco.Pageful, from trace.Context, span *trace.Span, began time.Time) []visit {
 	budget := p.budgets.Load().page
 	if page.Budget > 0 {
 		budget = min(page.Budget, mostBudget*budget)
 	}
 	shelves := make([]visit, len(page.Requests))
 	for i := range shelves {
-		shelves[i].req, shelves[i].from = page.Requests[i], from
+		shelves[i].req, shelves[i].from, shelves[i].span = page.Requests[i], from, span
 		p.accept(&shelves[i])
 	}
 	var all sync.WaitGroup

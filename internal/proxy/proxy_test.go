@@ -19,6 +19,7 @@ import (
 	"vitrine/internal/fashionai"
 	"vitrine/internal/proxy"
 	"vitrine/internal/reco"
+	"vitrine/internal/trace"
 )
 
 // api answers every event after took, with one product that says whose answer it is.
@@ -65,11 +66,11 @@ func (r *rankings) Peek(e reco.Event) cache.Found {
 	return r.Cache.Peek(e)
 }
 
-func (r *rankings) Lookup(e reco.Event, deadline time.Time) cache.Found {
+func (r *rankings) Lookup(e reco.Event, deadline time.Time, under *trace.Span) cache.Found {
 	if r.lookup != nil {
 		return r.lookup(e, deadline)
 	}
-	return r.Cache.Lookup(e, deadline)
+	return r.Cache.Lookup(e, deadline, under)
 }
 
 // observed is what the proxy said of an answered event.
@@ -215,7 +216,7 @@ func TestTheVeryEventsAnswerIsTheAPIs(t *testing.T) {
 		r := newRig(t)
 		r.rankings.lookup = func(e reco.Event, deadline time.Time) cache.Found {
 			time.Sleep(50 * time.Millisecond) // the API has answered meanwhile
-			return r.rankings.Cache.Lookup(e, deadline)
+			return r.rankings.Cache.Lookup(e, deadline, nil)
 		}
 		got := r.ask(first)
 		if got.source() != "api " || got.header("Cache-Status") != "vitrine; fwd=miss; fwd-status=200; stored" {

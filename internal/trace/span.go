@@ -67,6 +67,15 @@ func (s *Span) Context() Context {
 	return s.context
 }
 
+// Client begins the span of a call that is a part of what s is of, whose trace is kept. That of a
+// nil Span is nil. It may be called while s is somebody else's, who ends it later.
+func (s *Span) Client(name string) *Span {
+	if s == nil {
+		return nil
+	}
+	return newSpan(s.tracer, Client, name, s.context, time.Now())
+}
+
 // Set says something of the span. An empty value says nothing. Neither key nor value may hold
 // anything of a person or a session.
 func (s *Span) Set(key, value string) {
