@@ -45,10 +45,10 @@ Work (-work):
 With -pin, the default where it can be had, the server has the first processor for
 itself and GOMAXPROCS 1, the generator the others; redis-server is where the system
 puts it. Then a server that was not busy was held up by the generator: such a run
-is void.
+is void. With -rate so is one whose generator had nothing to spare, or was late.
 
     go run ./bench ab -a vitrine -b bare
-    go run ./bench ab -a vitrine -b bare -rate 20000 -round 1s
+    go run ./bench ab -a vitrine -b bare -rate 20000 -c 64 -round 1s
     go run ./bench ab -a vitrine -b direct -work miss -c 1 -api 5ms -round 2s
     go run ./bench ab -a vitrine -b post -work deliver -c 64 -api 20ms
     go run ./bench ab -a vitrine -b bare+redis-get -work redis-hit -c 1
@@ -90,8 +90,8 @@ func cmdAB(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f.Var(o.work.env, "set", "further configuration of the sidecars, VITRINE_NAME=VALUE; may be repeated")
 	f.Var(o.setB, "set-b", "the same for the other sidecar alone: -b vitrine -set-b VITRINE_OUTBOX_DIR=memory")
 	f.BoolVar(&o.work.pin, "pin", o.work.pin, "server on the first processor, generator on the others")
-	f.IntVar(&o.conns, "c", o.conns, "connections, each asking again once it is answered")
-	f.Float64Var(&o.rate, "rate", 0, "offer so many requests a second instead, answered or not")
+	f.IntVar(&o.conns, "c", o.conns, "connections, each asking again once it is answered, or once it is due with -rate")
+	f.Float64Var(&o.rate, "rate", 0, "offer so many requests a second instead, at even distances, answered or not")
 	f.IntVar(&o.blocks, "blocks", o.blocks, "blocks of A B B A, two pairs each")
 	f.DurationVar(&o.round, "round", o.round, "how long a target is measured before it is the other's turn")
 	f.BoolVar(&o.collect, "collect", false, "make sidecars collect their garbage in the middle of every round")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,36 @@ func TestIdleServerMakesAClosedLoopVoid(t *testing.T) {
 		r.summarise(&o)
 		if len(r.Limited) != c.void {
 			t.Errorf("%v and %v answers a second at 10 µs: got %q, want %d reasons to be void", c.rateA, c.rateB, r.Limited, c.void)
+		}
+	}
+}
+
+// A load that was not offered as planned, or by a generator that had nothing to spare, has
+// latencies that are not the server's.
+func TestLateOrBusyGeneratorMakesAnOpenLoopVoid(t *testing.T) {
+	o := abDefaults()
+	o.rate, o.work.pin = 20_000, false
+	for name, c := range map[string]struct {
+		lag  time.Duration
+		sent int
+		own  float64
+		void int
+	}{
+		"as planned":   {100 * time.Microsecond, 1000, 0.5, 0},
+		"late":         {11 * time.Millisecond, 1000, 0.5, 1},
+		"not all":      {100 * time.Microsecond, 989, 0.5, 1},
+		"nothing left": {100 * time.Microsecond, 1000, 0.95 * float64(runtime.NumCPU()), 1},
+	} {
+		r := &abReport{roundsA: rounds(4, 2e4, 10*time.Microsecond), roundsB: rounds(4, 2e4, 10*time.Microsecond)}
+		for _, side := range [][]round{r.roundsA, r.roundsB} {
+			for i := range side {
+				side[i].lag, side[i].planned, side[i].sent, side[i].own = load.NewHistogram(), 1000, c.sent, c.own
+				side[i].lag.Record(c.lag)
+			}
+		}
+		r.summarise(&o)
+		if len(r.Void) != c.void {
+			t.Errorf("%s: got %q, want %d reasons to be void", name, r.Void, c.void)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vitrine/bench/load"
+	"vitrine/bench/rig"
 )
 
 // round is what one target did while it was its turn.
@@ -22,7 +23,7 @@ type round struct {
 	lag     *load.Histogram // nil in a closed loop
 	planned int
 	sent    int
-	workers int // the most requests under way at once
+	own     float64 // processors the generator had, of an open loop
 }
 
 // busy is the share of one processor the server had.
@@ -61,6 +62,15 @@ func (o *abOptions) measure(ctx context.Context, t target) (r round, err error) 
 	if w, ok := t.(worker); ok {
 		return w.watch(ctx, o.round)
 	}
+	run := func(ctx context.Context) (round, error) { return o.closed(ctx, t) }
+	if o.rate > 0 {
+		do, done, err := o.lines(t)
+		if err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, done()) }()
+		run = func(ctx context.Context) (round, error) { return o.open(ctx, do) }
+	}
 	limit, cancel := context.WithTimeout(ctx, o.round)
 	defer cancel()
 	collected := make(chan error, 1)
@@ -74,11 +84,7 @@ func (o *abOptions) measure(ctx context.Context, t target) (r round, err error) 
 	}()
 	before, _ := t.cost()
 	began := time.Now()
-	if o.rate > 0 {
-		r, err = o.open(limit, t)
-	} else {
-		r, err = o.closed(limit, t)
-	}
+	r, err = run(limit)
 	n := float64(r.latency.Count())
 	r.rate = n / time.Since(began).Seconds()
 	after, _ := t.cost()
@@ -106,31 +112,57 @@ func (o *abOptions) closed(ctx context.Context, t target) (round, error) {
 	return round{latency: all}, errors.Join(errs...)
 }
 
-// mostWorkers is how many requests of an open loop may be under way at once.
-const mostWorkers = 1024
+// liner is a target that can be asked by each worker over a connection of its own, which
+// costs the generator less than sharing them.
+type liner interface {
+	line() (do func(question int) error, done func() error, err error)
+}
 
-func (o *abOptions) open(ctx context.Context, t target) (round, error) {
-	rec := load.NewRecorder(time.Now(), o.round)
-	failures := make(chan error, 1)
-	offer := load.Open(ctx, even(o.rate, o.round), mostWorkers, func(_ struct{}, due time.Time) {
-		sent := time.Now()
-		err := t.do(rand.IntN(o.work.questions))
-		rec.Record(load.Sample{Due: due, Lag: sent.Sub(due), Took: time.Since(due)})
-		if err != nil {
-			select {
-			case failures <- err:
-			default: // the first will do
+// lines are what the workers of an open loop ask with. Each has asked once: no round has
+// connections to open.
+func (o *abOptions) lines(t target) (do []func(question int) error, done func() error, err error) {
+	var ends []func() error
+	done = func() error {
+		var errs []error
+		for _, end := range ends {
+			errs = append(errs, end())
+		}
+		return errors.Join(errs...)
+	}
+	for q := range o.conns {
+		ask := t.do
+		if l, ok := t.(liner); ok {
+			var end func() error
+			if ask, end, err = l.line(); err != nil {
+				return nil, nil, errors.Join(err, done())
 			}
+			ends = append(ends, end)
+		}
+		if err := ask(q % o.work.questions); err != nil {
+			return nil, nil, errors.Join(err, done())
+		}
+		do = append(do, ask)
+	}
+	return do, done, nil
+}
+
+// open offers requests regularly, whatever becomes of them. Their latency counts from
+// the instant they were due.
+func (o *abOptions) open(ctx context.Context, do []func(question int) error) (round, error) {
+	errs := make([]error, len(do))
+	used := rig.Self().CPU
+	offer, shots := load.Regular(ctx, o.rate, o.round, len(do), func(worker int) {
+		if err := do[worker](rand.IntN(o.work.questions)); err != nil {
+			errs[worker] = err
 		}
 	})
-	all := rec.Recording()
-	r := round{latency: all.Service, lag: all.Lag, planned: offer.Planned, sent: offer.Sent, workers: offer.Workers}
-	select {
-	case err := <-failures:
-		return r, err
-	default:
-		return r, nil
+	r := round{latency: load.NewHistogram(), lag: load.NewHistogram(), planned: offer.Planned, sent: offer.Sent}
+	r.own = (rig.Self().CPU - used).Seconds() / o.round.Seconds()
+	for _, s := range shots {
+		r.latency.Record(s.Took)
+		r.lag.Record(s.Lag)
 	}
+	return r, errors.Join(errs...)
 }
 
 // Processors when pinned: the server on the first, the generator on the others.

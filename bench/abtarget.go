@@ -162,6 +162,24 @@ func (t *httpTarget) do(question int) error {
 	if err := t.client.Do(t.request(question), a, time.Now().Add(callTimeout)); err != nil {
 		return err
 	}
+	return t.check(question, a)
+}
+
+func (t *httpTarget) line() (do func(question int) error, done func() error, err error) {
+	l, err := wire.DialLine(t.client.Addr(), callTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	var a wire.Answer
+	return func(question int) error {
+		if err := l.Do(t.request(question), &a); err != nil {
+			return err
+		}
+		return t.check(question, &a)
+	}, l.Close, nil
+}
+
+func (t *httpTarget) check(question int, a *wire.Answer) error {
 	switch {
 	case a.Status != 200:
 		return fmt.Errorf("%w: status %d: %.200s", errAnswer, a.Status, a.Body)

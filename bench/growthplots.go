@@ -233,7 +233,7 @@ func (g *grower) uptime(ctx context.Context) ([]marks.Plot, error) {
 		failure := make(chan error, 1)
 		go func() { // ends with serving; awaited below
 			o.rate, o.round = 1000, g.up+time.Minute
-			_, err := o.open(serving, t)
+			_, err := o.measure(serving, t)
 			failure <- err
 		}()
 		began := time.Now()

@@ -29,6 +29,7 @@ type Offer struct {
 // ctx has ended, what was begun; what was due by then and not begun still counts as
 // planned.
 func Open[T any](ctx context.Context, plan iter.Seq[Due[T]], limit int, do func(what T, due time.Time)) Offer {
+	defer processors(2)() // one is the nap's
 	type job struct {
 		what T
 		due  time.Time

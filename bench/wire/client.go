@@ -53,6 +53,14 @@ func NewClient(addr string, fresh bool) *Client {
 	return &Client{network: "tcp", addr: addr, fresh: fresh}
 }
 
+// Addr is what the client was made with.
+func (c *Client) Addr() string {
+	if c.network == "unix" {
+		return "unix:" + c.addr
+	}
+	return c.addr
+}
+
 // Opened is how many connections were opened so far.
 func (c *Client) Opened() int64 { return c.opened.Load() }
 
