@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -67,6 +68,19 @@ type example struct {
 	language string
 	file     string
 	command  []string // before the file's name
+	needs    []string // succeeds if there is all that it needs beside the command; nil is nothing
+}
+
+// missing says why an example cannot be run here.
+func (e example) missing(t *testing.T) error {
+	t.Helper()
+	if _, err := exec.LookPath(e.command[0]); err != nil || e.needs == nil {
+		return err
+	}
+	if out, err := exec.CommandContext(t.Context(), e.needs[0], e.needs[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
 
 // Every example in the README gets its list from a sidecar, and shows the native ordering
@@ -77,14 +91,14 @@ func TestReadmeExamples(t *testing.T) {
 	address := startSidecar(t).data.Addr().String()
 	const nobody = "127.0.0.1:1"
 	for _, e := range []example{
-		{"sh", "curl.sh", []string{"sh"}},
-		{"js", "recommend.js", []string{"node"}},
-		{"python", "recommend.py", []string{"python3"}},
-		{"php", "recommend.php", []string{"php"}},
-		{"java", "Recommend.java", []string{"java"}},
-		{"go", "recommend.go", []string{"go", "run"}},
+		{"sh", "curl.sh", []string{"sh"}, nil},
+		{"js", "recommend.js", []string{"node"}, nil},
+		{"python", "recommend.py", []string{"python3"}, nil},
+		{"php", "recommend.php", []string{"php"}, []string{"php", "-r", `if (!function_exists("curl_init")) { echo "no ext-curl"; exit(1); }`}},
+		{"java", "Recommend.java", []string{"java"}, nil},
+		{"go", "recommend.go", []string{"go", "run"}, nil},
 	} {
-		if _, err := exec.LookPath(e.command[0]); err != nil {
+		if err := e.missing(t); err != nil {
 			t.Logf("%s: skipped: %v", e.language, err)
 			continue
 		}
