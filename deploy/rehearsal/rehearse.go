@@ -152,7 +152,7 @@ func (r *rehearsal) startShop(ctx context.Context) error {
 // business is the shop's for a while, in which no answer may fail.
 func (r *rehearsal) business(ctx context.Context, length time.Duration, seed uint64) error {
 	r.shop.open(ctx, r.opt.rate, length, seed)
-	r.say("%d answers so far, %v; the longest wait %v", r.shop.answers.Load(), r.shop.sources, r.shop.waits.Max().Round(time.Millisecond))
+	r.say("%d answers so far, %v; the longest wait %v, %d later than %v", r.shop.answers.Load(), r.shop.sources, r.shop.waits.Max().Round(time.Millisecond), r.shop.late, requestTimeout)
 	return errors.Join(append(r.shop.failed, ctx.Err())...)
 }
 
