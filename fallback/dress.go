@@ -12,6 +12,17 @@ import (
 type Course struct {
 	Ranking reco.Ranking
 	Source  reco.Source
+
+	// Own, if it is not nil, is the list in place of Ranking, as the request brought it:
+	// with whatever it repeats.
+	Own []string
+}
+
+func (c *Course) appendIDs(dst []string) []string {
+	if c.Own != nil {
+		return append(dst, c.Own...)
+	}
+	return c.Ranking.AppendIDs(dst)
 }
 
 // Job is a list to be dressed, and all that goes into it.
@@ -23,7 +34,7 @@ type Job struct {
 
 	// Native returns the native list that a request with Complete is completed from.
 	// It is called only then; nil = there is none.
-	Native func() reco.Ranking
+	Native func() Course
 
 	// Next returns the next lower rung, and false when there is none. It is called
 	// only while the list is too short; nil = there is none.
@@ -61,10 +72,11 @@ type Removed struct {
 	Why    string // the facts, such as "2 in stock"; "" if the rule says it all
 }
 
-// remove notes a removal, unless t is nil.
+// remove notes a removal, unless t is nil. One id may be repeated in a request's own list.
 func (t *Trace) remove(id string, source reco.Source, rule Rule, why string) {
-	if t != nil {
-		t.Removed = append(t.Removed, Removed{ID: id, Source: source, Rule: rule, Why: why})
+	r := Removed{ID: id, Source: source, Rule: rule, Why: why}
+	if t != nil && !slices.Contains(t.Removed, r) {
+		t.Removed = append(t.Removed, r)
 	}
 }
 
@@ -127,11 +139,12 @@ func (t *Trace) slots(source reco.Source, ranking reco.Ranking) {
 
 // dressing is a list at work. It is used again and again.
 type dressing struct {
-	ids     []string
-	slots   []reco.Source   // of each id
-	first   reco.Ranking    // the first list that gave any; often they all are its
-	gone    map[string]Rule // ids that are not taken, beside those of a short Exclude
-	soldOut int             // ids that were left out because they are
+	shown    reco.List
+	slots    []reco.Source       // of each id that is shown
+	first    reco.Ranking        // the first list that gave any; often they all are its
+	excluded map[string]struct{} // a long Exclude
+	soldOut  int                 // ids that were left out because they are
+	course   []string            // the ids of the list that is being added
 }
 
 const (
@@ -142,24 +155,27 @@ const (
 func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 	req := job.Request
 	if len(req.Exclude) > fewExcluded {
-		g.bar(req.Exclude, RuleExcluded)
+		g.excluded = make(map[string]struct{}, len(req.Exclude))
+		for _, id := range req.Exclude {
+			g.excluded[id] = struct{}{}
+		}
 	}
 	g.add(rules, job, job.Head)
-	dressed := Dressed{OutOfStock: g.soldOut > 0 && len(g.ids) == 0}
+	dressed := Dressed{OutOfStock: g.soldOut > 0 && g.shown.Len() == 0}
 	if req.Complete && job.Native != nil {
-		g.add(rules, job, Course{Ranking: job.Native(), Source: reco.FromNative})
+		g.add(rules, job, job.Native())
 	}
-	own := len(g.ids)
+	own := g.shown.Len()
 	g.topUp(rules, job)
 	g.cut(req.Limit, job.Trace)
-	dressed.ToppedUp = own > 0 && len(g.ids) > own
-	if len(g.ids) > 0 {
+	dressed.ToppedUp = own > 0 && g.shown.Len() > own
+	if g.shown.Len() > 0 {
 		dressed.Source = g.slots[0]
 	} else {
 		dressed.OutOfStock = g.soldOut > 0
 	}
-	if dressed.Ranking = g.first; !g.is(dressed.Ranking) {
-		dressed.Ranking = reco.NewRanking(g.ids)
+	if dressed.Ranking = g.first; !g.shows(dressed.Ranking) {
+		dressed.Ranking = g.shown.Ranking()
 	}
 	if job.Trace != nil {
 		job.Trace.Slots = slices.Clone(g.slots)
@@ -169,24 +185,25 @@ func (g *dressing) dress(rules *Rules, job *Job) Dressed {
 
 // add appends what may be shown of a list.
 func (g *dressing) add(rules *Rules, job *Job, c Course) {
-	g.bar(g.ids, ruleRepeated)
-	req, start := job.Request, len(g.ids)
-	if start == 0 {
+	first := g.shown.Len() == 0
+	if first {
 		g.first = c.Ranking
 	}
-	g.ids = c.Ranking.AppendIDs(g.ids)
-	list, soldOut := rules.Keep(req.Type, c.Source, job.At, g.ids[start:], job.Trace)
+	distinct := first && c.Own == nil // none is looked for among the others
+	g.course = c.appendIDs(g.course[:0])
+	list, soldOut := rules.Keep(job.Request.Type, c.Source, job.At, g.course, job.Trace)
 	g.soldOut += soldOut
-	g.ids = g.ids[:start]
 	for _, id := range list {
-		switch rule := g.barred(req, id); rule {
-		case kept:
-			g.ids = append(g.ids, id)
-			g.slots = append(g.slots, c.Source)
-		case ruleRepeated: // it is shown, further up: nothing was taken from anybody
-		default:
+		switch rule := g.barred(job.Request, id); {
+		case rule != kept:
 			job.Trace.remove(id, c.Source, rule, "")
+			continue
+		case distinct:
+			g.shown.Append(id)
+		case !g.shown.Add(id): // it is shown, further up: nothing is taken from anybody
+			continue
 		}
+		g.slots = append(g.slots, c.Source)
 	}
 }
 
@@ -196,7 +213,7 @@ func (g *dressing) topUp(rules *Rules, job *Job) {
 	if limit := job.Request.Limit; limit > 0 {
 		want = min(want, limit)
 	}
-	for len(g.ids) < want && job.Next != nil {
+	for g.shown.Len() < want && job.Next != nil {
 		course, ok := job.Next()
 		if !ok {
 			return
@@ -207,58 +224,53 @@ func (g *dressing) topUp(rules *Rules, job *Job) {
 
 // cut holds the list to the limit, if there is one.
 func (g *dressing) cut(limit int, trace *Trace) {
-	if limit == 0 || len(g.ids) <= limit {
+	if limit == 0 || g.shown.Len() <= limit {
 		return
 	}
-	for i, id := range g.ids[limit:] {
+	for i, id := range g.shown.IDs()[limit:] {
 		trace.remove(id, g.slots[limit+i], RuleLimit, "")
 	}
-	clear(g.ids[limit:])
-	g.ids, g.slots = g.ids[:limit], g.slots[:limit]
-}
-
-// bar keeps ids from being added.
-func (g *dressing) bar(ids []string, why Rule) {
-	if g.gone == nil && len(ids) > 0 {
-		g.gone = make(map[string]Rule, 2*len(ids))
-	}
-	for _, id := range ids {
-		g.gone[id] = why
-	}
+	g.shown.Cut(limit)
+	g.slots = g.slots[:limit]
 }
 
 // barred returns why an id may not be added, kept if it may.
 func (g *dressing) barred(req *reco.Request, id string) Rule {
-	switch {
-	case req.Type.ViewsProduct() && id == req.Item:
+	if req.Type.ViewsProduct() && id == req.Item {
 		return RuleViewed
-	case len(req.Exclude) <= fewExcluded && slices.Contains(req.Exclude, id):
-		return RuleExcluded
-	default:
-		return g.gone[id]
 	}
+	var excluded bool
+	if g.excluded != nil {
+		_, excluded = g.excluded[id]
+	} else {
+		excluded = slices.Contains(req.Exclude, id)
+	}
+	if excluded {
+		return RuleExcluded
+	}
+	return kept
 }
 
-// is reports whether the list is a ranking, unchanged.
-func (g *dressing) is(r reco.Ranking) bool {
-	n := 0
+// shows reports whether what is shown is a ranking, unchanged.
+func (g *dressing) shows(r reco.Ranking) bool {
+	ids, n := g.shown.IDs(), 0
 	for id := range r.All {
-		if n >= len(g.ids) || g.ids[n] != id {
+		if n >= len(ids) || ids[n] != id {
 			return false
 		}
 		n++
 	}
-	return n == len(g.ids)
+	return n == len(ids)
 }
 
 // reset lets go of the list's memory, and reports whether g is small enough to be
 // kept.
 func (g *dressing) reset() bool {
-	if cap(g.ids) > mostKept || len(g.gone) > mostKept {
+	if g.shown.Len() > mostKept || len(g.course) > mostKept {
 		return false
 	}
-	clear(g.ids[:cap(g.ids)])
-	clear(g.gone)
-	g.ids, g.slots, g.first, g.soldOut = g.ids[:0], g.slots[:0], reco.Ranking{}, 0
+	g.shown.Reset()
+	clear(g.course[:cap(g.course)])
+	g.course, g.slots, g.first, g.excluded, g.soldOut = g.course[:0], g.slots[:0], reco.Ranking{}, nil, 0
 	return true
 }

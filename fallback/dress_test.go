@@ -34,6 +34,9 @@ func TestDress(t *testing.T) {
 	api := func(list string) fallback.Course { return fallback.Course{Ranking: ids(list), Source: reco.FromAPI} }
 	stale := func(list string) fallback.Course { return fallback.Course{Ranking: ids(list), Source: reco.FromStale} }
 	native := func(list string) fallback.Course { return fallback.Course{Ranking: ids(list), Source: reco.FromNative} }
+	own := func(list string) fallback.Course {
+		return fallback.Course{Own: strings.Split(list, " "), Source: reco.FromNative}
+	}
 	page := func(o reco.Options) *reco.Request { return request(reco.CategoryView, "dresses", o) }
 	many := strings.Fields("c e1 e2 e3 e4 e5 e6 e7 e8 e9")
 	for _, c := range []struct {
@@ -53,7 +56,7 @@ func TestDress(t *testing.T) {
 		{
 			"complete, then the limit", fallback.Job{
 				Request: page(reco.Options{Complete: true, Limit: 4, Exclude: []string{"d"}}), Head: api("c a"),
-				Native: func() reco.Ranking { return ids("a out b c d e f") },
+				Native: func() fallback.Course { return native("a out b c d e f") },
 			}, "c a b e", fallback.Dressed{Source: reco.FromAPI},
 		},
 		{"complete without a native list", fallback.Job{Request: page(reco.Options{Complete: true}), Head: api("a b")}, "a b", fallback.Dressed{Source: reco.FromAPI}},
@@ -64,9 +67,20 @@ func TestDress(t *testing.T) {
 			fallback.Dressed{Source: reco.FromAPI, ToppedUp: true},
 		},
 		{
+			"completed from the request's own, which repeats some", fallback.Job{
+				Request: page(reco.Options{Complete: true, Limit: 3}), Head: api("c"),
+				Native: func() fallback.Course { return own("a out a  out c b b d") },
+			}, "c a b", fallback.Dressed{Source: reco.FromAPI},
+		},
+		{
+			"stepped down to the request's own", fallback.Job{
+				Request: request(reco.ProductView, "b", reco.Options{}), Next: rungs(own("a a out b c b")),
+			}, "a c", fallback.Dressed{Source: reco.FromNative},
+		},
+		{
 			"long enough after completion", fallback.Job{
 				Request: page(reco.Options{Complete: true}), Head: api("a"), MinItems: 2,
-				Native: func() reco.Ranking { return ids("b") }, Next: rungs(stale("never")),
+				Native: func() fallback.Course { return native("b") }, Next: rungs(stale("never")),
 			}, "a b", fallback.Dressed{Source: reco.FromAPI},
 		},
 		{
@@ -129,9 +143,9 @@ func TestDressAsksForNoMoreThanIsShown(t *testing.T) {
 		Request:  request(reco.CategoryView, "dresses", reco.Options{Limit: 2, Exclude: []string{"a"}}),
 		Head:     fallback.Course{Ranking: ids("a b c"), Source: reco.FromAPI},
 		MinItems: 9,
-		Native: func() reco.Ranking {
+		Native: func() fallback.Course {
 			t.Error("Native was called without Complete")
-			return reco.Ranking{}
+			return fallback.Course{}
 		},
 		Next: func() (fallback.Course, bool) {
 			t.Error("Next was called for a list that fills the limit")
@@ -149,8 +163,10 @@ func TestDressTracesEveryRemoval(t *testing.T) {
 	got := dresser.Dress(&fallback.Job{
 		Request: request(reco.ProductView, "v", reco.Options{Exclude: []string{"x"}, Complete: true, Limit: 3}),
 		Head:    fallback.Course{Ranking: ids("v a x out b"), Source: reco.FromCache},
-		Native:  func() reco.Ranking { return ids("b c d v") },
-		Trace:   trace,
+		Native: func() fallback.Course {
+			return fallback.Course{Own: strings.Fields("b c v d v"), Source: reco.FromNative}
+		},
+		Trace: trace,
 	})
 	if want := ids("a b c"); got.Ranking != want {
 		t.Errorf("Ranking: got %v, want %v", got.Ranking.IDs(), want.IDs())
@@ -192,7 +208,7 @@ func TestDressLaws(t *testing.T) {
 		job := func(c fallback.Course) *fallback.Job {
 			return &fallback.Job{
 				Request: req, Head: c, At: time.Unix(0, 0), MinItems: int(seed % 20),
-				Native: func() reco.Ranking { return native },
+				Native: func() fallback.Course { return fallback.Course{Ranking: native, Source: reco.FromNative} },
 				Next:   rungs(fallback.Course{Ranking: stale, Source: reco.FromStale}, fallback.Course{Ranking: native, Source: reco.FromNative}),
 			}
 		}

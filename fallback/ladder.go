@@ -158,7 +158,7 @@ func (l *Ladder) suffices(req *reco.Request, held cache.Found) bool {
 	if held.Status != cache.Fresh || req.Page.Size > 0 || !l.Wanted(req) {
 		return false
 	}
-	head := Course{held.Ranking, reco.FromCache}
+	head := Course{Ranking: held.Ranking, Source: reco.FromCache}
 	return l.dresser.fits(&Job{Request: req, Head: head, MinItems: l.policies[req.Type].MinItems})
 }
 
@@ -238,7 +238,7 @@ func (a *asking) serve(answer reco.Answer, held cache.Found) reco.Answer {
 	steps := descent{asking: a, held: held}
 	dressed := a.dresser.Dress(&Job{
 		Request:  a.req,
-		Head:     Course{answer.Ranking, answer.Source},
+		Head:     Course{Ranking: answer.Ranking, Source: answer.Source},
 		At:       time.Now(),
 		MinItems: a.policies[a.req.Type].MinItems,
 		Native:   steps.ordering,

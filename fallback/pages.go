@@ -64,7 +64,7 @@ func (a *asking) cut(whole reco.Answer) reco.Answer {
 	ids := pageOf(whole.Ranking.IDs(), a.req.Page)
 	dressed := a.dresser.Dress(&Job{
 		Request: a.req,
-		Head:    Course{reco.NewRanking(ids), whole.Source},
+		Head:    Course{Ranking: reco.NewRanking(ids), Source: whole.Source},
 		At:      time.Now(),
 		Trace:   a.path.dressing(),
 	})

@@ -163,8 +163,7 @@ const (
 	RuleViewed   Rule = "viewed"    // it is the product being looked at
 	RuleLimit    Rule = "limit"     // the caller asked for fewer
 
-	ruleRepeated Rule = "repeated" // it stands further up already
-	kept         Rule = ""         // nothing did
+	kept Rule = "" // nothing did
 )
 
 // Keep filters ids, a list from source, in place, and returns what is left. Stock

@@ -20,19 +20,19 @@ func (s *descent) next() (Course, bool) {
 	switch {
 	case s.taken == 1 && s.held.Status == cache.Stale:
 		s.path.found(rungStale, s.held)
-		return Course{s.held.Ranking, reco.FromStale}, true
+		return Course{Ranking: s.held.Ranking, Source: reco.FromStale}, true
 	case s.taken <= 2:
 		s.taken = 2
-		return Course{s.ordering(), reco.FromNative}, true
+		return s.ordering(), true
 	default:
 		return Course{}, false
 	}
 }
 
-func (s *descent) ordering() reco.Ranking {
-	ranking := s.native.ranking(s.deadline)
+func (s *descent) ordering() Course {
+	course := s.native.course(s.deadline)
 	s.path.native(s.native)
-	return ranking
+	return course
 }
 
 // native is the platform's own ordering for a request: the list the request brought,
@@ -51,10 +51,10 @@ func (l *Ladder) askNative(req *reco.Request) native {
 	return n
 }
 
-func (n native) ranking(deadline time.Time) reco.Ranking {
+func (n native) course(deadline time.Time) Course {
 	if !n.asks {
-		return reco.NewRanking(n.own)
+		return Course{Own: n.own, Source: reco.FromNative}
 	}
 	ranking, _, _ := n.asked.Wait(deadline)
-	return ranking
+	return Course{Ranking: ranking, Source: reco.FromNative}
 }

@@ -133,7 +133,7 @@ func (w *world) dress(r traffic.Request, e reco.Event, ids []string, source reco
 	return w.dresser.Dress(&fallback.Job{
 		Request: req,
 		Head:    fallback.Course{Ranking: reco.NewRanking(ids), Source: source},
-		Native:  func() reco.Ranking { return reco.NewRanking(r.Native) },
+		Native:  func() fallback.Course { return fallback.Course{Own: r.Native, Source: reco.FromNative} },
 	}).Ranking.IDs()
 }
 

@@ -3,10 +3,6 @@ package reco
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"math/bits"
-	"unicode/utf8"
-	"unsafe"
 )
 
 // Ranking is an immutable list of product ids, best first, without duplicates.
@@ -62,35 +58,6 @@ func RankingFromJSON(json string) (Ranking, error) {
 		return Ranking{}, fmt.Errorf("%w: not in the stored form", ErrBadAnswer)
 	}
 	return r, nil
-}
-
-// NewRanking ranks ids in their order, without the empty and the repeated ones,
-// and without those that are not UTF-8, which no JSON document can hold.
-func NewRanking(ids []string) Ranking {
-	size := len(emptyRanking)
-	for _, id := range ids {
-		size += len(id) + len(`"",`)
-	}
-	var room [512]uint32
-	seen := newIDSet(ids, room[:])
-	dst := append(make([]byte, 0, size), rankingHead...)
-	for i, id := range ids {
-		if id == "" || !utf8.ValidString(id) || !seen.add(i) {
-			continue
-		}
-		if len(dst) > len(rankingHead) {
-			dst = append(dst, ',')
-		}
-		dst = appendString(dst, id)
-	}
-	if len(dst) == len(rankingHead) {
-		return Ranking{}
-	}
-	dst = append(dst, rankingTail...)
-	if len(dst) < cap(dst)-cap(dst)/16 { // some were left out, and it may be kept for long
-		return Ranking{json: string(dst)}
-	}
-	return Ranking{json: unsafe.String(&dst[0], len(dst))} //nolint:gosec // nobody writes to dst any more
 }
 
 // JSON is the body to send: `{"products":["p1","p2"]}`.
@@ -175,37 +142,4 @@ func cutString(s string) (id string, n int) {
 	r := reader{s: s}
 	id = r.str()
 	return id, r.i
-}
-
-// idSet tells the ids of a list that repeat an earlier one from those that do not: a
-// hash table of their places in the list, which for most lists needs no memory of its
-// own, and is cheaper than a map for the others. Its seed is its own, so that no list
-// can be made to collide.
-type idSet struct {
-	ids   []string
-	seed  maphash.Seed
-	table []uint32 // 1 + the place of an id; a power of two, at most half full
-}
-
-// newIDSet returns the set of none of the ids yet. It uses room if that is enough, a
-// power of two of zeros.
-func newIDSet(ids []string, room []uint32) idSet {
-	if 2*len(ids) > len(room) {
-		room = make([]uint32, 1<<bits.Len(uint(2*len(ids))))
-	}
-	return idSet{ids: ids, seed: maphash.MakeSeed(), table: room}
-}
-
-// add puts the id at a place of the list into the set and reports whether it is new.
-func (s *idSet) add(place int) bool {
-	id, last := s.ids[place], uint64(len(s.table)-1) //nolint:gosec // the table has room
-	for slot := maphash.String(s.seed, id); ; slot++ {
-		switch taken := &s.table[slot&last]; {
-		case *taken == 0:
-			*taken = uint32(place + 1) //nolint:gosec // no body is that long
-			return true
-		case s.ids[*taken-1] == id:
-			return false
-		}
-	}
 }
