@@ -131,7 +131,7 @@ func TestE2EManyIdleClients(t *testing.T) {
 // In a small pod fewer have room; who has been idle longest makes it, and who comes is answered.
 func TestE2EManyIdleClientsInASmallPod(t *testing.T) {
 	t.Parallel()
-	const most = 409 // a quarter of the memory, at 40 KiB each
+	const most = 372 // a quarter of the memory, at 44 KiB each
 	many := clientsFor(t, 2000)
 	api := newAPI(t)
 	s := launchIn(t, []string{"GOMEMLIMIT=64MiB"}, "--upstream.token="+fakeapi.DefaultToken, "--upstream.url="+api.URL(), "--budget=10s")

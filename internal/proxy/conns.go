@@ -23,7 +23,7 @@ const (
 	//
 	// fasthttp could give the buffers back between requests (ReduceMemoryUsage), which
 	// makes a client that waits three times cheaper, and every hit a twentieth dearer.
-	connectionCost = 40 << 10
+	connectionCost = 44 << 10
 	// spareConnections come on top: whoever makes room takes a moment to go, and if
 	// nobody waits, nobody is sent away. Beyond them fasthttp answers 503.
 	spareConnections = 256

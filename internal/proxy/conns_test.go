@@ -358,8 +358,8 @@ func TestRoom(t *testing.T) {
 	}{
 		{1 << 20, math.MaxInt64, maxConnections},
 		{1024, math.MaxInt64, 768},
-		{1 << 20, 64 << 20, 409},
-		{1 << 20, 256 << 20, 1638},
+		{1 << 20, 64 << 20, 372},
+		{1 << 20, 256 << 20, 1489},
 	} {
 		if got := room(c.files, c.memory); got != c.want {
 			t.Errorf("%d files, %d bytes: got %d, want %d", c.files, c.memory, got, c.want)

@@ -96,6 +96,10 @@ func (o *Options) Validate() error {
 const (
 	maxBody    = 128 << 10 // bytes; more is a 413
 	maxHeaders = 16 << 10  // bytes; more is a 431
+
+	// writeBuffer holds an answer of two hundred ids with its headers, so that it leaves
+	// in one system call; with fasthttp's own it is two.
+	writeBuffer = 8 << 10
 )
 
 // Proxy answers the shop app. It is safe for concurrent use.
@@ -135,6 +139,7 @@ func New(o Options) (*Proxy, error) {
 		Concurrency:           maxConnections + spareConnections,
 		ConnState:             noteState,
 		ReadBufferSize:        maxHeaders,
+		WriteBufferSize:       writeBuffer,
 		MaxRequestBodySize:    maxBody,
 		TCPKeepalive:          true,
 		SecureErrorLogMessage: true,
