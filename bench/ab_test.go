@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"regexp"
 	"runtime"
 	"slices"
@@ -41,6 +42,9 @@ func TestIdleServerMakesAClosedLoopVoid(t *testing.T) {
 		r.summarise(&o)
 		if len(r.Limited) != c.void {
 			t.Errorf("%v and %v answers a second at 10 µs: got %q, want %d reasons to be void", c.rateA, c.rateB, r.Limited, c.void)
+		}
+		if f, _ := r.figure(capacity); math.Round(f.A) != 1e5 || math.Round(f.B) != 1e5 {
+			t.Errorf("10 µs an answer: got %v and %v for a second of CPU, want 100000 of both, however busy", f.A, f.B)
 		}
 	}
 }

@@ -44,6 +44,7 @@ type abFigure struct {
 const (
 	throughput = "throughput"
 	serverCost = "server CPU an answer"
+	capacity   = "answers for a second of CPU" // the throughput of a server that had its processor to the full
 )
 
 func (o *abOptions) describe() string {
@@ -68,6 +69,12 @@ func (r *abReport) summarise(o *abOptions) {
 		r.addQuantile(q)
 	}
 	r.add(serverCost, "µs", func(r round) float64 { return r.cpu * 1e6 })
+	r.add(capacity, "1/s", func(r round) float64 {
+		if r.cpu <= 0 {
+			return 0
+		}
+		return 1 / r.cpu
+	})
 	if o.rate > 0 {
 		r.add("lag p99", "µs", func(r round) float64 { return r.lag.Rough(0.99).Seconds() * 1e6 })
 		r.add("lag p50", "µs", func(r round) float64 { return r.lag.Rough(0.5).Seconds() * 1e6 })
