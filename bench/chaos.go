@@ -48,8 +48,9 @@ type fault struct {
 	number int
 	name   string
 	ci     bool
+	before time.Duration // at least; 0 is the suite's
 	during time.Duration // 0 is the suite's
-	after  time.Duration // 0 is the suite's
+	after  time.Duration // at least; 0 is the suite's
 
 	needs func(context.Context) error                // why this machine cannot have it; nil if any can
 	set   func(*options)                             // changes what is started
@@ -158,7 +159,7 @@ func endure(ctx context.Context, row fault, o options, p phases) (*outcome, erro
 	if row.during > 0 {
 		p.during = row.during
 	}
-	p.after = max(p.after, row.after)
+	p.before, p.after = max(p.before, row.before), max(p.after, row.after)
 	if p.warm >= patientWarm { // a cache fills up in a long row, which is no growth of the fault's
 		o.warm = max(o.warm, p.length()/3)
 	}

@@ -87,7 +87,8 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// Who asks again is answered at once, unless the session looked at something else between.
+// Who asks again is answered at once, unless the session looked at something else since, or
+// may have.
 func TestWaitedAgain(t *testing.T) {
 	r := &outcome{from: 0, to: time.Minute}
 	for _, p := range []struct {
@@ -97,13 +98,16 @@ func TestWaitedAgain(t *testing.T) {
 	}{
 		{2000, 60, "a", "x"}, {3000, 1, "a", "x"}, {4000, 70, "a", "x"}, // the last waits
 		{2000, 60, "b", "x"}, {3000, 60, "b", "y"}, {4000, 60, "b", "x"}, // another view between
-		{2000, 60, "c", "x"}, {2000, 60, "c", "y"}, {2100, 60, "c", "y"}, // asked together
+		{2000, 60, "c", "x"}, {2000, 60, "c", "y"}, {2500, 1, "c", "y"}, // both asked before either was answered
 		{2000, 60, "d", "x"}, {9000, 60, "d", "x"}, // too late
+		{2000, 60, "e", "x"}, {3000, 60, "e", "x"}, {3000, 60, "e", "y"}, // perhaps y first
+		{2000, 60, "f", "x"}, {2030, 60, "f", "x"}, // not answered yet
+		{500, 60, "g", "x"}, {1500, 60, "g", "x"}, // an answer from before
 	} {
-		r.samples = append(r.samples, point{at: time.Duration(p.at) * time.Millisecond, took: time.Duration(p.took) * time.Millisecond, session: p.session, asks: p.asks})
+		r.samples = append(r.samples, point{at: time.Duration(p.at) * time.Millisecond, took: time.Duration(p.took) * time.Millisecond, session: p.session, item: p.asks, asks: p.asks})
 	}
-	if again, waited := waitedAgain(r); again != 2 || waited != 1 {
-		t.Errorf("got %d again, %d waited, want 2 and 1", again, waited)
+	if again, waited := waitedAgain(r); again != 3 || waited != 1 {
+		t.Errorf("got %d again, %d waited, want 3 and 1", again, waited)
 	}
 }
 

@@ -134,30 +134,46 @@ func (r *outcome) busiest(stretch time.Duration) float64 {
 const emptyFor, instantly = 5 * time.Second, 20 * time.Millisecond
 
 // waitedAgain counts questions asked again while an empty answer to them was still to be
-// remembered, and those of them whose shoppers waited.
+// remembered, and those of them whose shoppers waited. An event for another item ends that;
+// of what a page asks together nobody knows which came first, so pages about one thing count.
 func waitedAgain(r *outcome) (again, waited int) {
-	type view struct {
-		asks     string
-		answered time.Duration
-	}
-	last := make(map[string]view) // of each session
-	for _, p := range r.samples {
-		if p.at < r.from+time.Second || p.at >= r.to { // the first answers of the fault may be good ones
-			continue
-		}
-		was, known := last[p.session]
-		if known && was.asks == p.asks && p.at > was.answered && p.at+p.took < was.answered+emptyFor {
-			again++
-			if p.took > instantly {
-				waited++
+	for _, session := range r.bySession() {
+		empty := make(map[string]time.Duration) // when it was answered so, of the last page's questions
+		for _, page := range pages(session) {
+			answered := make(map[string]time.Duration)
+			for _, p := range page {
+				was, known := empty[p.asks]
+				answered[p.asks] = p.at + p.took
+				// The first answers of the fault may be good ones.
+				if !known || was < r.from+time.Second || p.at >= r.to || !aboutOne(page) || p.at <= was || p.at+p.took >= was+emptyFor {
+					continue
+				}
+				answered[p.asks] = was // what it brought is not known to be remembered yet
+				if again++; p.took > instantly {
+					waited++
+				}
 			}
-			continue
-		}
-		if last[p.session] = (view{p.asks, p.at + p.took}); known && was.answered > p.at {
-			delete(last, p.session) // asked together: whose answer came last is not known
+			empty = answered
 		}
 	}
 	return again, waited
+}
+
+// pages splits what a session asked into what it asked together.
+func pages(session []point) (pages [][]point) {
+	for len(session) > 0 {
+		n := slices.IndexFunc(session, func(p point) bool { return p.at != session[0].at })
+		if n < 0 {
+			n = len(session)
+		}
+		pages, session = append(pages, session[:n]), session[n:]
+	}
+	return pages
+}
+
+// aboutOne reports whether all that a page asks is about one item.
+func aboutOne(page []point) bool {
+	return !slices.ContainsFunc(page, func(p point) bool { return p.item != page[0].item })
 }
 
 // cutWithin reports whether every call of an outcome ended in time.

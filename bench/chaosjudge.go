@@ -42,7 +42,9 @@ type point struct {
 	at      time.Duration // due, since the start
 	took    time.Duration
 	session string
-	asks    string // the question, without the session
+	item    string // asked about
+	kind    string // and the type of the event
+	asks    string // and who for: the question, without the session
 	class   string
 	ok      bool
 	nth     int // request of its session, from 1
@@ -66,8 +68,10 @@ func (r *outcome) observe(t *trial) func(traffic.Request, load.Sample) {
 	return func(asked traffic.Request, s load.Sample) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		kind := asked.Type + " " + asked.ID
 		r.samples = append(r.samples, point{
-			at: s.Due.Sub(t.start), took: s.Took, session: asked.Session, asks: asked.Type + " " + asked.ID + " " + asked.User, class: s.Class, ok: s.OK,
+			at: s.Due.Sub(t.start), took: s.Took, session: asked.Session,
+			item: asked.ID, kind: kind, asks: kind + " " + asked.User, class: s.Class, ok: s.OK,
 		})
 	}
 }
@@ -135,6 +139,15 @@ func (r *outcome) those(from, to time.Duration, wanted func(point) bool) stretch
 		}
 	}
 	return s
+}
+
+// bySession returns what each session asked, in the order of time.
+func (r *outcome) bySession() map[string][]point {
+	sessions := make(map[string][]point)
+	for _, p := range r.samples {
+		sessions[p.session] = append(sessions[p.session], p)
+	}
+	return sessions
 }
 
 func (s stretch) p99() report.Duration { return report.Duration(s.took.Rough(0.99)) }

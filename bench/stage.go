@@ -119,9 +119,9 @@ func (s *stage) Close() error {
 }
 
 // route returns the client for a session's next request: its own sidecar's with
-// affinity, any other one's without; never one that is about to go.
-func (s *stage) route(session string) *wire.Client {
-	start := rand.IntN(len(s.pods))
+// affinity, any other one's without, as the dice fall; never one that is about to go.
+func (s *stage) route(session string, dice *rand.Rand) *wire.Client {
+	start := dice.IntN(len(s.pods))
 	if s.affinity {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(session))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -111,7 +112,7 @@ func (t *trial) setHangUp(share float64) { t.hangUp.Store(math.Float64bits(share
 func (t *trial) ask(r traffic.Request) check.Verdict {
 	a := new(wire.Answer)
 	t.checker.Asked(r)
-	if err := t.stage.route(r.Session).Do(r.AppendHTTP(nil), a, time.Now().Add(t.opts.timeout)); err != nil {
+	if err := t.stage.route(r.Session, t.dice(r, time.Now())).Do(r.AppendHTTP(nil), a, time.Now().Add(t.opts.timeout)); err != nil {
 		t.checker.Failed(r)
 		return check.Verdict{}
 	}
@@ -122,19 +123,28 @@ func (t *trial) ask(r traffic.Request) check.Verdict {
 // read, not for an answer of the API.
 const hangUpAfter = 10 * time.Millisecond
 
+// dice are a request's own: whatever the order in which clients get to throw, the same seed
+// lets the same ones hang up, and sends the same ones to the same sidecar.
+func (t *trial) dice(r traffic.Request, due time.Time) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(r.Session + "\x00" + r.Type + "\x00" + r.ID))
+	return rand.New(rand.NewPCG(t.opts.model.Seed, h.Sum64()+uint64(due.Sub(t.start))))
+}
+
 // fire sends one request and judges its answer.
 func (t *trial) fire(r traffic.Request, due time.Time) {
 	a, _ := t.answers.Get().(*wire.Answer) // the pool holds nothing else
 	defer t.answers.Put(a)
 	request := r.AppendHTTP(make([]byte, 0, 1024))
 	t.checker.Asked(r)
-	if share := math.Float64frombits(t.hangUp.Load()); share > 0 && rand.Float64() < share {
-		_ = t.stage.route(r.Session).HangUp(request, hangUpAfter, time.Now().Add(t.opts.timeout)) // its event may be accepted or not
+	dice := t.dice(r, due)
+	if share := math.Float64frombits(t.hangUp.Load()); share > 0 && dice.Float64() < share {
+		_ = t.stage.route(r.Session, dice).HangUp(request, hangUpAfter, time.Now().Add(t.opts.timeout)) // its event may be accepted or not
 		t.checker.Failed(r)
 		return
 	}
 	sent := time.Now()
-	err := t.stage.route(r.Session).Do(request, a, sent.Add(t.opts.timeout))
+	err := t.stage.route(r.Session, dice).Do(request, a, sent.Add(t.opts.timeout))
 	done := time.Now()
 	s := load.Sample{Due: due, Lag: sent.Sub(due), Took: done.Sub(due)}
 	if err != nil {
