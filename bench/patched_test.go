@@ -51,13 +51,13 @@ func patches() []struct{ file, text, patched string } {
 		{"cache/cache.go", "Ranking: held.ranking,", "Ranking: wrongRanking(held),"},
 		{"cache/cache.go", "case f.TTL <= 0:", `case f.TTL <= 0 && !Wrong("old"):`},
 		{
-			"internal/proxy/journey.go", "v.ticket = p.opt.Delivery.Accept(v.req.Event, v.from, wanted)",
+			"internal/proxy/journey.go", "v.ticket = p.opt.Delivery.Accept(v.req.Event, came, v.from, wanted)",
 			`if cache.Wrong("invent") {
 				invented := v.req.Event
 				invented.Session += "-invented"
-				p.opt.Delivery.Accept(invented, v.from, false)
+				p.opt.Delivery.Accept(invented, came, v.from, false)
 			}
-			v.ticket = p.opt.Delivery.Accept(v.req.Event, v.from, wanted)`,
+			v.ticket = p.opt.Delivery.Accept(v.req.Event, came, v.from, wanted)`,
 		},
 	}
 }

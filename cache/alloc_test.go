@@ -27,7 +27,7 @@ func hitAllocatesNothing(t *testing.T, c *cache.Cache) {
 	learn(t, c, e, ranking("p1", "p2"))
 	if got := testing.AllocsPerRun(10_000, func() {
 		c.Accept(e)
-		if c.Peek(e).Status != cache.Fresh {
+		if c.Peek(e, time.Now()).Status != cache.Fresh {
 			t.Error("not a fresh hit")
 		}
 	}); got != 0 {

@@ -25,7 +25,7 @@ func BenchmarkHit(b *testing.B) {
 		for i := 0; pb.Next(); i++ {
 			e := events[i%len(events)]
 			c.Accept(e)
-			if c.Peek(e).Status != cache.Fresh {
+			if c.Peek(e, time.Now()).Status != cache.Fresh {
 				b.Error("not a fresh hit")
 			}
 		}

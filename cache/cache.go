@@ -164,21 +164,21 @@ func (c *Cache) Accept(e reco.Event) Mark {
 	return mark
 }
 
-// Peek returns what memory holds for e. It neither blocks on anything but the
+// Peek returns what memory holds for e now. It neither blocks on anything but the
 // session's other events nor allocates.
-func (c *Cache) Peek(e reco.Event) Found {
-	f := c.peek(e)
+func (c *Cache) Peek(e reco.Event, now time.Time) Found {
+	f := c.peek(e, now)
 	c.count.found(f)
 	return f
 }
 
-func (c *Cache) peek(e reco.Event) Found {
+func (c *Cache) peek(e reco.Event, now time.Time) Found {
 	held, ok := c.entries.GetIfPresent(c.question(e))
 	if !ok || held.event() != e {
 		return Found{}
 	}
 	s, _ := c.sessions.GetIfPresent(c.sessionHash(e.Session))
-	f := c.judge(held, s, c.at(time.Now()))
+	f := c.judge(held, s, c.at(now))
 	if f.Status != None {
 		f.Tier = reco.Memory
 	}

@@ -62,7 +62,7 @@ func TestFreshThenStaleThenGone(t *testing.T) {
 				e := view("s", "a")
 				learn(t, c, e, ranking("p1", "p2"))
 				time.Sleep(age)
-				got := c.Peek(e)
+				got := c.Peek(e, time.Now())
 				if got.Status != want {
 					t.Fatalf("got status %d, want %d", got.Status, want)
 				}
@@ -91,7 +91,7 @@ func TestLivesAreScattered(t *testing.T) {
 		time.Sleep(time.Minute)
 		fresh := 0
 		for i := range n {
-			if c.Peek(view("s"+fmt.Sprint(i), "a")).Status == cache.Fresh {
+			if c.Peek(view("s"+fmt.Sprint(i), "a"), time.Now()).Status == cache.Fresh {
 				fresh++
 			}
 		}
@@ -113,11 +113,11 @@ func TestEveryFieldIsPartOfTheKey(t *testing.T) {
 		{Session: "s", User: "u", Item: "i", Type: reco.ShopTheLook},
 		{Session: "su", User: "", Item: "i", Type: reco.ProductView},
 	} {
-		if got := c.Peek(other); got.Status != cache.None {
+		if got := c.Peek(other, time.Now()); got.Status != cache.None {
 			t.Errorf("%+v: got %+v, want a miss", other, got)
 		}
 	}
-	if got := c.Peek(e); got.Status != cache.Fresh {
+	if got := c.Peek(e, time.Now()); got.Status != cache.Fresh {
 		t.Errorf("%+v: got %+v, want a fresh hit", e, got)
 	}
 }
@@ -139,7 +139,7 @@ func TestOnlyALaterCallReplaces(t *testing.T) {
 		if c.Store(e, ranking("same"), second, mark) {
 			t.Error("a ranking as old as the held one was taken")
 		}
-		if got := c.Peek(e).Ranking; got != ranking("new") {
+		if got := c.Peek(e, time.Now()).Ranking; got != ranking("new") {
 			t.Errorf("got %s, want the later call's", got.JSON())
 		}
 	})
@@ -175,7 +175,7 @@ func TestMovingOn(t *testing.T) {
 				c.Accept(e)
 			}
 			c.Accept(a)
-			got := c.Peek(a)
+			got := c.Peek(a, time.Now())
 			if got.Status != tc.want {
 				t.Errorf("got status %d, want %d", got.Status, tc.want)
 			}
@@ -201,7 +201,7 @@ func TestMovingOnCanBeSwitchedOff(t *testing.T) {
 	for i := range 50 {
 		c.Accept(view("s", fmt.Sprint(i)))
 	}
-	if got := c.Peek(a).Status; got != cache.Fresh {
+	if got := c.Peek(a, time.Now()).Status; got != cache.Fresh {
 		t.Errorf("got status %d, want %d", got, cache.Fresh)
 	}
 }
@@ -217,7 +217,7 @@ func TestEventsDuringTheCallCount(t *testing.T) {
 		c.Accept(view("s", fmt.Sprint(i)))
 	}
 	c.Store(a, ranking("p1"), started, mark)
-	if got := c.Peek(a).Status; got != cache.Stale {
+	if got := c.Peek(a, time.Now()).Status; got != cache.Stale {
 		t.Errorf("got status %d, want %d", got, cache.Stale)
 	}
 }
@@ -266,7 +266,7 @@ func TestEmptyAnswerLeavesTheRanking(t *testing.T) {
 	if c.Store(a, reco.Ranking{}, time.Now(), c.Accept(a)) {
 		t.Error("an empty ranking was stored")
 	}
-	if got := c.Peek(a); got.Ranking != ranking("p1") {
+	if got := c.Peek(a, time.Now()); got.Ranking != ranking("p1") {
 		t.Errorf("got %+v, want the ranking from before", got)
 	}
 }
@@ -282,18 +282,18 @@ func TestEraseRefusesCallsStartedBefore(t *testing.T) {
 		if _, err := c.Erase(t.Context(), "s"); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.Peek(a).Status; got != cache.None {
+		if got := c.Peek(a, time.Now()).Status; got != cache.None {
 			t.Errorf("erased: got status %d, want none", got)
 		}
-		if got := c.Peek(kept).Status; got != cache.Fresh {
+		if got := c.Peek(kept, time.Now()).Status; got != cache.Fresh {
 			t.Errorf("another session: got status %d, want fresh", got)
 		}
-		if c.Store(a, ranking("late"), before, mark) || c.Peek(a).Status != cache.None {
+		if c.Store(a, ranking("late"), before, mark) || c.Peek(a, time.Now()).Status != cache.None {
 			t.Error("the ranking of a call from before the erase was stored")
 		}
 		time.Sleep(time.Millisecond)
 		learn(t, c, a, ranking("new"))
-		if got := c.Peek(a); got.Ranking != ranking("new") {
+		if got := c.Peek(a, time.Now()); got.Ranking != ranking("new") {
 			t.Errorf("after the erase: got %+v, want the new ranking", got)
 		}
 	})
@@ -342,7 +342,7 @@ func TestBigEntryStaysOut(t *testing.T) {
 		if c.Store(a, ranking(strings.Repeat("p", 1<<16)), time.Now(), c.Accept(a)) {
 			t.Error("got stored, want not")
 		}
-		if got := c.Peek(a); got.Status != cache.None {
+		if got := c.Peek(a, time.Now()); got.Status != cache.None {
 			t.Errorf("got %d bytes held, want neither them nor what they replace", len(got.Ranking.JSON()))
 		}
 	})

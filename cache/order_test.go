@@ -38,7 +38,7 @@ func TestAFrozenOrderIsKeptWhileARankingMayBeStale(t *testing.T) {
 				t.Errorf("%+v: got %+v, frozen for another question", other, got)
 			}
 		}
-		if got := c.Peek(e); got.Status != cache.None {
+		if got := c.Peek(e, time.Now()); got.Status != cache.None {
 			t.Errorf("got %+v: a frozen order is no ranking", got)
 		}
 		time.Sleep(20 * time.Minute)

@@ -103,7 +103,7 @@ func (k questionKey) text() string { return base64.RawURLEncoding.EncodeToString
 // comes too late for this shopper still fills memory for the next view. Asking Redis is a
 // call below the span under, which may be nil.
 func (c *Cache) Lookup(e reco.Event, deadline time.Time, under *trace.Span) Found {
-	near := c.peek(e)
+	near := c.peek(e, time.Now())
 	wait := min(time.Until(deadline), c.opt.RemoteBudget)
 	if near.Status == Fresh || c.opt.Remote == nil || wait <= 0 {
 		return near

@@ -87,12 +87,12 @@ func TestAnotherPodServesWhatOneLearned(t *testing.T) {
 		if got.Status != cache.Fresh || got.Tier != reco.Redis || got.Ranking != ranking("p1", "p2") {
 			t.Fatalf("got %+v, want it fresh, from Redis", got)
 		}
-		want := here.Peek(e)
+		want := here.Peek(e, time.Now())
 		if got.Age.Round(time.Millisecond) != want.Age || got.TTL.Round(time.Millisecond) != want.TTL.Round(time.Millisecond) {
 			t.Errorf("got age %s, ttl %s; want as where it was learned: %s, %s", got.Age, got.TTL, want.Age, want.TTL)
 		}
 		time.Sleep(10 * time.Second)
-		promoted, original := there.Peek(e), here.Peek(e)
+		promoted, original := there.Peek(e, time.Now()), here.Peek(e, time.Now())
 		if promoted.Tier != reco.Memory || promoted.TTL.Round(time.Millisecond) != original.TTL.Round(time.Millisecond) {
 			t.Errorf("got %+v from memory, want the life it had left, %s", promoted, original.TTL)
 		}
@@ -150,7 +150,7 @@ func TestMovingOnAcrossPods(t *testing.T) {
 				}
 				// Where it was learned, the answer to the next question already tells.
 				ask(here, other(9))
-				if got, want := here.Peek(a).Status, tc.want; want == cache.Stale && got != want {
+				if got, want := here.Peek(a, time.Now()).Status, tc.want; want == cache.Stale && got != want {
 					t.Errorf("here: got status %d, want %d", got, want)
 				}
 			})
@@ -177,7 +177,7 @@ func TestHoppingSessionHitsAtOnce(t *testing.T) {
 		there.Store(a, ranking("p1"), started, mark)
 		synctest.Wait()
 		there.Accept(a)
-		if got := there.Peek(a).Status; got != cache.Fresh {
+		if got := there.Peek(a, time.Now()).Status; got != cache.Fresh {
 			t.Errorf("there: got status %d, want fresh", got)
 		}
 		if got := ask(here, a).Status; got != cache.Fresh {
@@ -271,7 +271,7 @@ func TestErasedStampComesBackWithEveryReply(t *testing.T) {
 				}
 				contact(there, late, started)
 				synctest.Wait()
-				if got := there.Peek(e).Status; got != cache.None {
+				if got := there.Peek(e, time.Now()).Status; got != cache.None {
 					t.Errorf("got status %d, want none", got)
 				}
 				if there.Store(e, ranking("late"), started, late) {
@@ -324,7 +324,7 @@ func TestLateReplyFillsMemory(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		if got := there.Peek(e); got.Status != cache.Fresh {
+		if got := there.Peek(e, time.Now()); got.Status != cache.Fresh {
 			t.Errorf("later: got %+v, want it fresh", got)
 		}
 		if got := there.Stats().Late; got != 2 {
@@ -348,13 +348,13 @@ func TestRedisAwayIsAMiss(t *testing.T) {
 			t.Errorf("got status %d after %s, want a miss at once", got.Status, time.Since(start))
 		}
 		learn(t, c, e, ranking("p1"))
-		if got := c.Peek(e).Status; got != cache.Fresh {
+		if got := c.Peek(e, time.Now()).Status; got != cache.Fresh {
 			t.Errorf("got status %d, want memory to serve on", got)
 		}
 		if _, err := c.Erase(t.Context(), "s"); !errors.Is(err, redis.ErrUnavailable) {
 			t.Errorf("erase: got %v, want %v", err, redis.ErrUnavailable)
 		}
-		if got := c.Peek(e).Status; got != cache.None {
+		if got := c.Peek(e, time.Now()).Status; got != cache.None {
 			t.Errorf("erased: got status %d, want none", got)
 		}
 	})

@@ -138,27 +138,25 @@ func New(o Options) (*Delivery, error) {
 	return d, nil
 }
 
-// Accept takes responsibility for an event, and for the trace it is from, if any: it is
-// journalled when Accept returns, and will reach the API by itself. If somebody is going to
-// wait for its ranking, wanted puts it before those nobody waits for, and the ticket is
-// to be waited on or released.
-func (d *Delivery) Accept(e reco.Event, from trace.Context, wanted bool) Ticket {
-	accepted := time.Now()
-	id := newID(accepted)
-	key := d.sessionKey(e.Session)
+// Accept takes responsibility for an event that has just come, and for the trace it is
+// from, if any: it is journalled when Accept returns, and will reach the API by itself. If
+// somebody is going to wait for its ranking, wanted puts it before those nobody waits for,
+// and the ticket is to be waited on or released.
+func (d *Delivery) Accept(e reco.Event, came time.Time, from trace.Context, wanted bool) Ticket {
+	id := newID(came)
+	key, now := d.sessionKey(e.Session), came.Sub(d.epoch)
 	if window := d.opt.DuplicateWindow[e.Type]; window > 0 {
-		if t, twice := d.acceptTwin(e, id, key, window, wanted); twice {
+		if t, twice := d.acceptTwin(e, id, key, window, wanted, now); twice {
 			return t
 		}
 	}
 	mark := d.opt.Rankings.Accept(e)
 	buffer := d.buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	body := appendStored((*buffer)[:0], e, from)
-	record := journal.Record{ID: id, Time: accepted.UnixNano(), Key: groupOf(e.Session), Body: body}
+	record := journal.Record{ID: id, Time: came.UnixNano(), Key: groupOf(e.Session), Body: body}
 	at := d.append(record)
 
 	d.mu.Lock()
-	now := d.now()
 	away := d.opt.Breaker.State() != breaker.Closed
 	seq := d.addLocked(key, record, pending{at: at, born: now, mark: mark, replay: away}, now)
 	d.pace.accept(now)

@@ -40,7 +40,7 @@ func (p *pacer) turn(now time.Duration) {
 		p.total -= p.accepted[p.second%meterSeconds]
 		p.accepted[p.second%meterSeconds] = 0
 	}
-	p.second = second
+	p.second = max(p.second, second) // who waited for the lock may be late
 }
 
 // liveRate is the rate of live events, per second, over the last minute or since the start.

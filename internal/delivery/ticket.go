@@ -15,7 +15,7 @@ type Ticket struct {
 
 	d       *Delivery
 	seq     uint64
-	at      time.Duration // when it was accepted
+	at      time.Duration // when it came
 	wait    *wait         // nil if there is nothing to wait for
 	refused reco.Reason   // then why
 }
@@ -45,7 +45,7 @@ type wait struct {
 }
 
 // AskedSince reports whether the event waits for an answer, and a ranking of that age
-// is one: it was asked for since the event was accepted. Wait then returns at once, or
+// is one: it was asked for since the event came. Wait then returns at once, or
 // as soon as the call that brought it is booked.
 func (t *Ticket) AskedSince(age time.Duration) bool {
 	return t.wait != nil && t.d.now()-age >= t.at
@@ -186,10 +186,9 @@ const maxTwins = 16384
 
 // acceptTwin reports whether e was accepted within the window already, and then
 // gives a ticket of that event. Otherwise e, with this id, is remembered from now on.
-func (d *Delivery) acceptTwin(e reco.Event, id ID, key uint64, window time.Duration, wanted bool) (Ticket, bool) {
+func (d *Delivery) acceptTwin(e reco.Event, id ID, key uint64, window time.Duration, wanted bool, now time.Duration) (Ticket, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.now()
 	first := d.recent[e]
 	if first == nil || now-first.born >= window {
 		if len(d.recent) < maxTwins {

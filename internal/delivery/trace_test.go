@@ -66,9 +66,9 @@ func TestTheTraceGoesWithTheCall(t *testing.T) {
 		api := &posts{refuse: 1}
 		r := start(t, to(api))
 		first, second := view("s", "a"), view("s", "b")
-		r.Delivery.Accept(first, traced(t), false)
+		r.Delivery.Accept(first, time.Now(), traced(t), false)
 		time.Sleep(time.Minute)
-		r.Delivery.Accept(second, trace.Context{}, false)
+		r.Delivery.Accept(second, time.Now(), trace.Context{}, false)
 		time.Sleep(time.Second)
 		body := string(first.AppendJSON(nil))
 		api.got(t, posted{body, traceparent}, posted{body, traceparent}, posted{string(second.AppendJSON(nil)), ""})
@@ -81,9 +81,9 @@ func TestTracesDoNotTellQuestionsApart(t *testing.T) {
 		r := start(t)
 		other := traced(t)
 		other.Span[0]++
-		first := r.Delivery.Accept(view("s", "a"), traced(t), true)
+		first := r.Delivery.Accept(view("s", "a"), time.Now(), traced(t), true)
 		time.Sleep(time.Millisecond) // so that its call ends first
-		second := r.Delivery.Accept(view("s", "a"), other, true)
+		second := r.Delivery.Accept(view("s", "a"), time.Now(), other, true)
 		if got := first.Wait(time.Now().Add(time.Second)); got.Collapsed {
 			t.Errorf("got %+v for the first, want its own answer", got)
 		}
@@ -119,7 +119,7 @@ func TestTheTraceSurvivesARestart(t *testing.T) {
 		if err := r.breaker.Override(breaker.Open, 0); err != nil {
 			t.Fatal(err)
 		}
-		r.Delivery.Accept(e, traced(t), false)
+		r.Delivery.Accept(e, time.Now(), traced(t), false)
 	})
 	inBubble(func(t *testing.T, outbox *journal.Journal) {
 		t.Helper()
@@ -142,7 +142,7 @@ func TestTheTraceGoesFromPodToPod(t *testing.T) {
 		shared, common := newShelf(), &posts{}
 		a := startAway(t, shared, &api{})
 		e := view("s", "a")
-		a.Delivery.Accept(e, traced(t), false)
+		a.Delivery.Accept(e, time.Now(), traced(t), false)
 		a.leave()
 		if got := len(shared.items()); got != 1 {
 			t.Fatalf("got %d events parked, want 1", got)
@@ -161,7 +161,7 @@ func TestTheTraceOfADeadLetter(t *testing.T) {
 		api := &rejecting{}
 		r := start(t, to(api))
 		e := view("s", "a")
-		r.Delivery.Accept(e, traced(t), false)
+		r.Delivery.Accept(e, time.Now(), traced(t), false)
 		time.Sleep(time.Second)
 		if n, err := r.Redrive(); n != 1 || err != nil {
 			t.Errorf("got %d sent again, %v, want 1", n, err)

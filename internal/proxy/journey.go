@@ -29,7 +29,7 @@ func (p *Proxy) recommend(rc *fasthttp.RequestCtx, from trace.Context) {
 		return
 	}
 	v.from, v.span = p.trace("POST "+pathRecommendation, from, began)
-	p.accept(v)
+	p.accept(v, began)
 	p.answer(v, began.Add(p.Budget(&v.req)))
 	writeAnswer(rc, v)
 	p.observed(rc, v, time.Since(began))
@@ -53,15 +53,15 @@ func (v *visit) end() {
 	visits.Put(v)
 }
 
-// accept makes the request's event certain to reach the API.
-func (p *Proxy) accept(v *visit) {
+// accept makes the event of a request that has just come certain to reach the API.
+func (p *Proxy) accept(v *visit, came time.Time) {
 	if v.req.Bot {
 		return
 	}
 	defer p.recovered(nil)
-	v.held = p.opt.Rankings.Peek(v.req.Event) // memory only: no wait, no allocation
+	v.held = p.opt.Rankings.Peek(v.req.Event, came) // memory only: no wait, no allocation
 	wanted := v.held.Status != cache.Fresh && p.opt.Ladder.Wanted(&v.req)
-	v.ticket = p.opt.Delivery.Accept(v.req.Event, v.from, wanted) // journalled when this returns
+	v.ticket = p.opt.Delivery.Accept(v.req.Event, came, v.from, wanted) // journalled when this returns
 }
 
 // answer finds the best list for an accepted request before the deadline.

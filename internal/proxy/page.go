@@ -53,7 +53,7 @@ func (p *Proxy) shelves(page reco.Pageful, from trace.Context, span *trace.Span,
 	shelves := make([]visit, len(page.Requests))
 	for i := range shelves {
 		shelves[i].req, shelves[i].from, shelves[i].span = page.Requests[i], from, span
-		p.accept(&shelves[i])
+		p.accept(&shelves[i], began)
 	}
 	var all sync.WaitGroup
 	for i := range shelves {

@@ -27,7 +27,7 @@ import (
 
 // Rankings is the memory tier of the cache. [cache.Cache] is one.
 type Rankings interface {
-	Peek(e reco.Event) cache.Found
+	Peek(e reco.Event, now time.Time) cache.Found
 }
 
 // Lists are the vendor's read-only lists. [lists.Lists] is one.

@@ -59,11 +59,11 @@ type rankings struct {
 	lookup func(reco.Event, time.Time) cache.Found
 }
 
-func (r *rankings) Peek(e reco.Event) cache.Found {
+func (r *rankings) Peek(e reco.Event, now time.Time) cache.Found {
 	if r.peek != nil {
 		return r.peek(e)
 	}
-	return r.Cache.Peek(e)
+	return r.Cache.Peek(e, now)
 }
 
 func (r *rankings) Lookup(e reco.Event, deadline time.Time, under *trace.Span) cache.Found {
