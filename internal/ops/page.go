@@ -32,7 +32,7 @@ func (a *Admin) index(w http.ResponseWriter, _ *http.Request) {
 		"{{version}}", html.EscapeString(s.Version),
 		"{{uptime}}", strconv.FormatFloat(s.UptimeSeconds, 'f', 0, 64),
 		"{{time}}", s.At.Format("15:04:05"),
-		"{{ready}}", strconv.FormatBool(s.Readiness.Ready),
+		"{{well}}", strconv.FormatBool(s.Well),
 		"{{verdict}}", html.EscapeString(s.Verdict),
 		"{{explain}}", explain,
 	)

@@ -85,9 +85,10 @@ const word = (state, of = state) => el("span", { class: `state-${of}` }, state);
 
 function breakers(all) {
   const until = (t) => (t ? `until ${clock(t)}` : "");
+  const last = (b) => (b.changes?.length ? `${clock(b.changes.at(-1).at)} ${b.reason}` : "");
   table("breakers", ["name", "state", "", "#calls", "#failed", "#slow", "last change"], all.map((b) => [
     b.name, word(b.state), b.override !== "auto" ? `set by an operator ${until(b.overrideUntil)}` : b.holdUntil ? `asked to pause ${until(b.holdUntil)}` : until(b.openUntil),
-    number(b.calls), number(b.failed), number(b.slow), b.reason ?? "",
+    number(b.calls), number(b.failed), number(b.slow), last(b),
   ]), "none");
   const changes = all.flatMap((b) => b.changes ?? []).sort((a, b) => b.at.localeCompare(a.at));
   byId("changes-box").firstElementChild.textContent = `History (${changes.length})`;
@@ -115,7 +116,7 @@ function events(e) {
 function render(s) {
   const verdict = byId("verdict");
   if (verdict.textContent !== s.verdict) verdict.textContent = s.verdict;
-  verdict.dataset.ready = s.readiness.ready;
+  verdict.dataset.well = s.well;
   delete verdict.dataset.lost;
   byId("version").textContent = s.version;
   byId("uptime").textContent = duration(s.uptimeSeconds);

@@ -1,26 +1,23 @@
 package ops
 
 import (
-	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"slices"
-	"strings"
 	"time"
 
 	"vitrine/breaker"
 	"vitrine/internal/logs"
-	"vitrine/internal/reco"
 )
 
 // Status is everything there is to see at one moment: the body of GET /status.json.
 type Status struct {
 	// Verdict says in one sentence what is served, and what is wrong.
-	Verdict string    `json:"verdict"`
+	Verdict string `json:"verdict"`
+	// Well is whether nobody needs to look: nothing is away, and fallbacks are no failure's.
+	Well    bool      `json:"well"`
 	At      time.Time `json:"at"`
 	Version string    `json:"version"`
 	Commit  string    `json:"commit"`
@@ -94,7 +91,7 @@ func (a *Admin) read() Status {
 	if a.o.Configuration != nil {
 		s.Configuration = a.o.Configuration()
 	}
-	s.Verdict = s.verdict()
+	s.Verdict, s.Well = s.verdict()
 	return s
 }
 
@@ -108,100 +105,6 @@ func memory() Memory {
 	}
 	return m
 }
-
-// verdict puts s into one sentence.
-func (s *Status) verdict() string {
-	clauses := []string{s.LastMinute.verdict()}
-	for _, b := range s.Breakers {
-		if clause := breakerVerdict(b, s.At); clause != "" {
-			clauses = append(clauses, clause)
-		}
-	}
-	for _, d := range slices.Sorted(maps.Keys(s.Readiness.Dependencies)) {
-		if !s.Readiness.Dependencies[d].Ready {
-			clauses = append(clauses, d+" is away")
-		}
-	}
-	if s.Journal.Away {
-		clauses = append(clauses, "new events are kept in memory because the journal's disk is full or refuses")
-	}
-	return strings.Join(clauses, "; ") + "."
-}
-
-func (m Minute) verdict() string {
-	if m.Requests == 0 {
-		return "Nobody asked in the last minute"
-	}
-	places := [numSources]string{
-		reco.FromAPI: "the API", reco.FromCache: "the cache", reco.FromStale: "older rankings",
-		reco.FromNative: "the shop's own ordering", reco.FromNone: "nothing, with empty lists",
-	}
-	most := reco.FromNone
-	for _, source := range reco.Sources {
-		if m.Sources[source.String()].Requests > m.Sources[most.String()].Requests {
-			most = source
-		}
-	}
-	clause := "Serving from " + places[most]
-	if share := m.Sources[most.String()].Share; share < 1 {
-		clause = fmt.Sprintf("Serving mostly from %s (%.0f %% of the last minute)", places[most], 100*share)
-	}
-	if most < reco.FromCache { // it should have been better
-		clause += m.commonestReason()
-	}
-	return clause
-}
-
-func (m Minute) commonestReason() string {
-	most := ""
-	for _, reason := range slices.Sorted(maps.Keys(m.Reasons)) {
-		if m.Reasons[reason] > m.Reasons[most] {
-			most = reason
-		}
-	}
-	if most == "" {
-		return ""
-	}
-	return ", reason " + most
-}
-
-// breakerVerdict is empty for a breaker that does what it does on a good day.
-func breakerVerdict(b breaker.Snapshot, now time.Time) string {
-	switch {
-	case b.Override != "auto" && b.OverrideUntil.IsZero():
-		return b.Name + " breaker set " + b.Override + " by an operator"
-	case b.Override != "auto":
-		return fmt.Sprintf("%s breaker set %s by an operator for another %s", b.Name, b.Override, seconds(b.OverrideUntil.Sub(now)))
-	case b.HoldUntil.After(now):
-		return fmt.Sprintf("%s asked for a pause, %s to go", b.Name, seconds(b.HoldUntil.Sub(now)))
-	case b.State == breaker.HalfOpen:
-		return b.Name + " breaker half-open, trying whether it is back"
-	case b.State == breaker.Open:
-		return b.Name + " breaker open" + openSince(b, now) + nextProbe(b, now)
-	default:
-		return ""
-	}
-}
-
-// openSince says for how long the breaker has not been closed: what changed since was
-// probing in vain.
-func openSince(b breaker.Snapshot, now time.Time) string {
-	for _, c := range slices.Backward(b.Changes) {
-		if c.From == breaker.Closed {
-			return " for " + seconds(now.Sub(c.At))
-		}
-	}
-	return ""
-}
-
-func nextProbe(b breaker.Snapshot, now time.Time) string {
-	if !b.OpenUntil.After(now) {
-		return ""
-	}
-	return ", next probe in " + seconds(b.OpenUntil.Sub(now))
-}
-
-func seconds(d time.Duration) string { return max(d, 0).Round(time.Second).String() }
 
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, a.read())

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"log/slog"
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -154,7 +156,7 @@ func TestVerdicts(t *testing.T) {
 				d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reco.Timeout, time.Millisecond)
 			}
 			d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reco.Empty, time.Millisecond)
-		}, true, "Serving mostly from the shop's own ordering (71 % of the last minute), reason timeout."},
+		}, true, "Serving mostly from the shop's own ordering (71 % of the last minute), because the API took too long."},
 		{"overridden", func(_ desk, b *breaker.Breaker) {
 			_ = b.Override(breaker.Open, 10*time.Minute)
 			time.Sleep(time.Minute)
@@ -169,6 +171,11 @@ func TestVerdicts(t *testing.T) {
 			trip(t, b)
 			time.Sleep(2 * time.Second)
 		}, true, "Serving from the cache; recommendation breaker open for 2s, next probe in 8s."},
+		{"open, and why", func(d desk, b *breaker.Breaker) {
+			d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reco.Open, time.Millisecond)
+			trip(t, b)
+			time.Sleep(2 * time.Second)
+		}, true, "Serving from the shop's own ordering; recommendation breaker open for 2s, next probe in 8s."},
 		{"half-open", func(_ desk, b *breaker.Breaker) {
 			trip(t, b)
 			time.Sleep(10 * time.Second)
@@ -211,6 +218,46 @@ func TestVerdicts(t *testing.T) {
 					t.Errorf("got %q, want %q", got, tt.want)
 				}
 			})
+		})
+	}
+}
+
+// Every reason is put in words, and only those that are somebody's failure want to be looked at.
+func TestReasonsInWords(t *testing.T) {
+	t.Parallel()
+	failures := []reco.Reason{
+		reco.Timeout, reco.Open, reco.Overload, reco.RateLimited, reco.Unreachable, reco.BadAnswer, reco.HTTPStatus(401), reco.HTTPStatus(503),
+	}
+	meant := []reco.Reason{reco.Empty, reco.OutOfStock, reco.Holdout, reco.Bot, reco.ToppedUp}
+	said := make(map[string]reco.Reason)
+	for _, reason := range slices.Concat(failures, meant) {
+		inBubble(t, func() ops.AdminOptions { return ops.AdminOptions{} }, func(d desk) {
+			d.metrics.ObserveRequest(reco.ProductView, reco.FromNative, reason, time.Millisecond)
+			s := d.status()
+			if other, known := said[s.Verdict]; known || !strings.HasPrefix(s.Verdict, "Serving from the shop's own ordering, because ") {
+				t.Errorf("%s: got %q, want words of its own (%s)", reason, s.Verdict, other)
+			}
+			if got, want := s.Well, slices.Contains(meant, reason); got != want {
+				t.Errorf("%s: got well %t, want %t", reason, got, want)
+			}
+			said[s.Verdict] = reason
+		})
+	}
+}
+
+// Events that wait for longer than a call takes are told of.
+func TestVerdictOnWhatWaits(t *testing.T) {
+	t.Parallel()
+	for oldest, want := range map[time.Duration]string{
+		5 * time.Second:  "Nobody asked in the last minute.",
+		90 * time.Second: "Nobody asked in the last minute; 11 events wait to be delivered, the oldest for 1m30s.",
+	} {
+		inBubble(t, func() ops.AdminOptions {
+			return ops.AdminOptions{Sources: ops.Sources{Ledger: func() ops.Ledger { return ops.Ledger{Accepted: 11, Pending: 11, OldestPending: oldest} }}}
+		}, func(d desk) {
+			if s := d.status(); s.Verdict != want || s.Well != (oldest < 10*time.Second) {
+				t.Errorf("oldest %s: got %q, well %t, want %q", oldest, s.Verdict, s.Well, want)
+			}
 		})
 	}
 }
@@ -268,7 +315,7 @@ func TestStatusAndPage(t *testing.T) {
 		if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") {
 			t.Errorf("got policy %q, want one that lets the page ask nobody", policy)
 		}
-		if want := `data-ready="true">` + s.Verdict + "</h1>"; !strings.Contains(page.body, want) {
+		if want := `data-well="false">` + html.EscapeString(s.Verdict) + "</h1>"; !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page.body)
 		}
 		for _, asset := range regexp.MustCompile(`(?:src|href)="(/page[^"]+)"`).FindAllStringSubmatch(page.body, -1) {
