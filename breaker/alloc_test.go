@@ -29,3 +29,17 @@ func TestClosedDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// Whoever only asks when a call may be made next, as every hit does, allocates nothing,
+// whatever the answer.
+func TestNextAttemptDoesNotAllocate(t *testing.T) {
+	b := start(t)
+	for _, state := range []breaker.State{breaker.Closed, breaker.Open} {
+		if err := b.Override(state, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := testing.AllocsPerRun(1000, func() { b.NextAttempt() }); got != 0 {
+			t.Errorf("set to %v: got %g allocations, want 0", state, got)
+		}
+	}
+}

@@ -96,8 +96,9 @@ func (b *Breaker) Admit() (Permit, error) {
 	defer b.unlock()
 	now := time.Now()
 	b.advanceLocked(now)
-	if refused := b.refusedLocked(now); refused != nil {
-		return Permit{}, refused
+	if refused, no := b.refusedLocked(now); no {
+		told := refused // else every call let in here would allocate one too
+		return Permit{}, &told
 	}
 	if b.overridden {
 		return Permit{}, nil
@@ -114,23 +115,23 @@ func (b *Breaker) Admit() (Permit, error) {
 	return permit, nil
 }
 
-// refusedLocked returns why a call may not be made now, or nil. The operator's "open" goes
-// before everything, the pause that the other side asked for before the operator's
+// refusedLocked reports whether a call may not be made now, and why. The operator's "open"
+// goes before everything, the pause that the other side asked for before the operator's
 // "closed".
-func (b *Breaker) refusedLocked(now time.Time) *Refused {
+func (b *Breaker) refusedLocked(now time.Time) (why Refused, no bool) {
 	switch {
 	case b.overridden && b.override == Open:
-		return &Refused{Reason: RefusedOpen, Until: b.overrideUntil}
+		return Refused{Reason: RefusedOpen, Until: b.overrideUntil}, true
 	case now.Before(b.holdUntil):
-		return &Refused{Reason: RefusedRateLimited, Until: b.holdUntil}
+		return Refused{Reason: RefusedRateLimited, Until: b.holdUntil}, true
 	case b.overridden:
-		return nil
+		return Refused{}, false
 	case b.measured == Open && now.Before(b.openUntil):
-		return &Refused{Reason: RefusedOpen, Until: b.openUntil}
+		return Refused{Reason: RefusedOpen, Until: b.openUntil}, true
 	case b.probing:
-		return &Refused{Reason: RefusedBusy, Until: b.probeDue}
+		return Refused{Reason: RefusedBusy, Until: b.probeDue}, true
 	default:
-		return nil
+		return Refused{}, false
 	}
 }
 
@@ -145,8 +146,8 @@ func (b *Breaker) NextAttempt() time.Time {
 	defer b.unlock()
 	now := time.Now()
 	b.advanceLocked(now)
-	switch refused := b.refusedLocked(now); {
-	case refused == nil:
+	switch refused, no := b.refusedLocked(now); {
+	case !no:
 		return time.Time{}
 	case refused.Until.IsZero():
 		return now.AddDate(1, 0, 0)
