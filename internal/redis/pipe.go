@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"net"
+	"runtime"
 	"slices"
 	"time"
 
@@ -71,7 +72,9 @@ func (c *Client) Pipe(b Batch) error {
 }
 
 // work carries out the batches of a lane: whatever waits there travels together, and
-// what comes meanwhile next time. Nothing is ever held back to make a fuller load.
+// what comes meanwhile next time. No time passes to make a fuller load, but a lane that
+// had one last time lets run first what can run: among that are the requests that are
+// about to ask. Otherwise the first of them would be gone before the next had its turn.
 func (c *Client) work(ctx context.Context, lane chan Batch) {
 	t := &trip{client: c}
 	for {
@@ -84,7 +87,11 @@ func (c *Client) work(ctx context.Context, lane chan Batch) {
 			}
 		case b := <-lane:
 			t.batches = append(t.batches, b)
+			if t.crowded {
+				runtime.Gosched()
+			}
 			t.load(lane)
+			t.crowded = len(t.batches) > 1
 			t.make(ctx)
 		}
 	}
@@ -95,6 +102,7 @@ type trip struct {
 	client  *Client
 	batches []Batch
 	sent    []*driver.Cmd // one for each command of each batch, in their order
+	crowded bool          // the last load was more than one batch
 }
 
 // load takes on what else waits in the lane.
@@ -191,10 +199,11 @@ func (t *trip) allAnswered() bool {
 
 // deliver gives every batch its replies, and empties the trip.
 func (t *trip) deliver(took time.Duration) {
-	rest := t.sent
+	rest, room := t.sent, make([]any, len(t.sent)) // one piece of memory for all
 	for _, b := range t.batches {
-		replies, err := collect(rest[:len(b.Commands)])
-		rest = rest[len(b.Commands):]
+		n := len(b.Commands)
+		replies, err := collect(rest[:n], room[:n:n])
+		rest, room = rest[n:], room[n:]
 		t.client.observe(b.Op, outcomeOf(err == nil, err, took, t.client.opt.late()), took)
 		if err != nil {
 			err = failure(err)
@@ -204,9 +213,9 @@ func (t *trip) deliver(took time.Duration) {
 	t.clear()
 }
 
-// collect returns the replies to a batch's commands, or the first reason why one has none.
-func collect(commands []*driver.Cmd) ([]any, error) {
-	replies := make([]any, len(commands))
+// collect fills in the replies to a batch's commands, or returns the first reason why one
+// has none.
+func collect(commands []*driver.Cmd, replies []any) ([]any, error) {
 	for i, cmd := range commands {
 		switch reply, err := cmd.Result(); {
 		case err == nil:

@@ -198,8 +198,11 @@ func (c *Client) observe(op Op, outcome Outcome, took time.Duration) {
 
 // answered reports whether Redis answered, be it with an error.
 func answered(err error) bool {
+	if err == nil {
+		return true // before there is anything to allocate
+	}
 	var reply driver.Error
-	return err == nil || errors.As(err, &reply)
+	return errors.As(err, &reply)
 }
 
 // failure is err in this package's words.

@@ -110,6 +110,34 @@ func TestPipeGivesEachBatchItsReplies(t *testing.T) {
 	callers.Wait()
 }
 
+// On one processor a lane would leave with the first who asks, if it did not let the others
+// ask before it goes.
+func TestWhoAsksAtOnceTravelsTogether(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	server := redistest.Start(t)
+	c, _ := connect(t, server.URL(), patient)
+	before := stat(t, server, "stats", "total_reads_processed")
+	const callers, asks = 64, 100
+	var asking sync.WaitGroup
+	for i := range callers {
+		asking.Go(func() {
+			key := strconv.Itoa(i)
+			for range asks {
+				if _, err := pipe(c, key, command("get", key)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	asking.Wait()
+	reads := stat(t, server, "stats", "total_reads_processed") - before
+	if got := callers * asks / reads; got < 3 {
+		t.Errorf("got %d batches in each of %d reads of Redis, want at least 3", got, reads)
+	} else {
+		t.Logf("%d in each", got)
+	}
+}
+
 func TestBatchesOfOneKeyKeepTheirOrder(t *testing.T) {
 	server := redistest.Start(t)
 	c, _ := connect(t, server.URL(), patient)
@@ -248,8 +276,14 @@ func patientUntil(d time.Duration) func(*redis.Options) {
 
 func connections(t *testing.T, server *redistest.Server) int {
 	t.Helper()
-	for line := range strings.Lines(server.Do("INFO", "clients")) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "connected_clients:"); ok {
+	return stat(t, server, "clients", "connected_clients")
+}
+
+// stat is a number that Redis tells of itself.
+func stat(t *testing.T, server *redistest.Server, section, name string) int {
+	t.Helper()
+	for line := range strings.Lines(server.Do("INFO", section)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
 			count, err := strconv.Atoi(n)
 			if err != nil {
 				t.Fatal(err)
@@ -257,7 +291,7 @@ func connections(t *testing.T, server *redistest.Server) int {
 			return count
 		}
 	}
-	t.Fatal("INFO does not tell the connections")
+	t.Fatalf("INFO does not tell %s", name)
 	return 0
 }
 
