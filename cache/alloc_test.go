@@ -3,6 +3,8 @@
 package cache_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,5 +34,36 @@ func hitAllocatesNothing(t *testing.T, c *cache.Cache) {
 		}
 	}); got != 0 {
 		t.Errorf("got %v allocations, want 0", got)
+	}
+}
+
+// A hit in Redis of a session unknown here leaves what is kept of it (the session, the
+// entry and its body, and otter's nodes for both) and the names Redis is asked by. The way
+// there and back, the wait for it, and the reading of it leave nothing.
+func TestRedisHitAllocatesWhatItKeeps(t *testing.T) {
+	const most = 16
+	h := newHeld()
+	defer close(h.batches)
+	events := make([]reco.Event, 4096) // far more than memory holds
+	for i := range events {
+		events[i] = view(fmt.Sprint("session", i), "item")
+		h.put(events[i], ranking(strings.Repeat("x", 600)))
+	}
+	go h.serve()
+	c := memory(t, func(o *cache.Options) {
+		o.Memory, o.Remote, o.RemoteBudget, o.HashKey = 64<<10, h, time.Minute, hashKey
+	})
+	i := 0
+	if got := testing.AllocsPerRun(len(events)-1, func() {
+		e := events[i]
+		i++
+		c.Accept(e)
+		if got := c.Lookup(e, time.Now().Add(time.Minute), nil); got.Tier != reco.Redis {
+			t.Errorf("got %+v, want it from Redis", got)
+		}
+	}); got > most {
+		t.Errorf("got %v allocations, want at most %d", got, most)
+	} else {
+		t.Logf("%v allocations", got)
 	}
 }

@@ -37,10 +37,12 @@ type Cache struct {
 	erased   *otter.Cache[sessionKey, stamp]
 
 	ring  int           // runs of events a session keeps
+	life  int64         // of what is in Redis, in milliseconds
 	lives atomic.Uint32 // session states made so far: their numbers
 
-	untold chan untold // sessions of which Redis must be told
-	count  counters
+	untold   chan untold // sessions of which Redis must be told
+	readings sync.Pool   // of *reading
+	count    counters
 }
 
 // instant is a time by the monotonic clock: how long after the cache's epoch it
@@ -80,6 +82,7 @@ func New(o Options) (*Cache, error) {
 		keys:  newKeyring(o.HashKey),
 		epoch: time.Now(),
 		ring:  2 * o.longestMemory(),
+		life:  o.longestLife().Milliseconds(),
 
 		untold: make(chan untold, mostUntold),
 	}

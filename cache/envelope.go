@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/klauspost/compress/s2"
 
@@ -54,16 +55,13 @@ func (k *keyring) seal(e reco.Event, v envelope) []byte {
 
 // open is the inverse of seal. It reports false for anything that seal did not make
 // with this key for this event.
-func (k *keyring) open(e reco.Event, raw []byte) (envelope, bool) {
+func (k *keyring) open(e reco.Event, raw string) (envelope, bool) {
 	stamp, count, body, ok := k.unwrap(ofEnvelope, e, raw)
 	if !ok {
 		return envelope{}, false
 	}
-	ranking, err := reco.RankingFromJSON(string(body))
-	if err != nil || ranking.Empty() {
-		return envelope{}, false
-	}
-	return envelope{stamp: stamp, count: count, ranking: ranking}, true
+	ranking := reco.RankingOfOurs(body)
+	return envelope{stamp: stamp, count: count, ranking: ranking}, !ranking.Empty()
 }
 
 // wrap puts a body into an envelope that is good for one use.
@@ -77,31 +75,31 @@ func (k *keyring) wrap(use byte, e reco.Event, stamp int64, count uint32, body [
 	dst = fmt.Appendf(dst, "%0*d", stampSize, stamp)
 	dst = append(dst, packing)
 	dst = binary.BigEndian.AppendUint32(dst, count)
-	seal := k.envelope(use, e, dst, body)
+	seal := k.envelope(use, e, string(dst), string(body))
 	dst = append(dst, seal[:]...)
 	return append(dst, body...)
 }
 
-// unwrap is the inverse of wrap.
-func (k *keyring) unwrap(use byte, e reco.Event, raw []byte) (stamp int64, count uint32, body []byte, ok bool) {
+// unwrap is the inverse of wrap. The body is in memory of its own.
+func (k *keyring) unwrap(use byte, e reco.Event, raw string) (stamp int64, count uint32, body string, ok bool) {
 	if len(raw) < bodyAt || raw[0] != version {
-		return 0, 0, nil, false
+		return 0, 0, "", false
 	}
 	body = raw[bodyAt:]
-	if seal := k.envelope(use, e, raw[:sealAt], body); !hmac.Equal(seal[:], raw[sealAt:bodyAt]) {
-		return 0, 0, nil, false
+	if seal := k.envelope(use, e, raw[:sealAt], body); !hmac.Equal(seal[:], []byte(raw[sealAt:bodyAt])) {
+		return 0, 0, "", false
 	}
-	stamp, err := strconv.ParseInt(string(raw[stampAt:packingAt]), 10, 64)
+	stamp, err := strconv.ParseInt(raw[stampAt:packingAt], 10, 64)
 	if err != nil {
-		return 0, 0, nil, false
+		return 0, 0, "", false
 	}
-	if raw[packingAt] == packed {
-		if size, err := s2.DecodedLen(body); err != nil || size > unpackMost {
-			return 0, 0, nil, false
-		}
-		if body, err = s2.Decode(nil, body); err != nil {
-			return 0, 0, nil, false
-		}
+	count = binary.BigEndian.Uint32([]byte(raw[countAt:sealAt]))
+	if raw[packingAt] != packed {
+		return stamp, count, strings.Clone(body), true
 	}
-	return stamp, binary.BigEndian.Uint32(raw[countAt:sealAt]), body, true
+	if size, err := s2.DecodedLen([]byte(body)); err != nil || size > unpackMost {
+		return 0, 0, "", false
+	}
+	unpacked, err := s2.Decode(nil, []byte(body))
+	return stamp, count, string(unpacked), err == nil
 }

@@ -53,7 +53,7 @@ func (c *Cache) eraseRemote(ctx context.Context, name sessionKey, wall string) (
 		Op: redis.OpErase, Key: name.text(),
 		Commands: []redis.Command{{
 			Script: eraseScript,
-			Args:   []any{wall, c.opt.longestLife().Milliseconds()},
+			Args:   []any{wall, c.life},
 		}},
 		Done: func(replies []any, err error) {
 			o := outcome{err: err}

@@ -9,7 +9,7 @@ func Seal(key [32]byte, e reco.Event, stamp int64, count uint32, r reco.Ranking)
 }
 
 func Open(key [32]byte, e reco.Event, raw []byte) (stamp int64, count uint32, r reco.Ranking, ok bool) {
-	v, ok := newKeyring(key).open(e, raw)
+	v, ok := newKeyring(key).open(e, string(raw))
 	return v.stamp, v.count, v.ranking, ok
 }
 
@@ -32,7 +32,7 @@ func SealOrder(key [32]byte, e reco.Event, stamp int64, o Order) []byte {
 }
 
 func OpenOrder(key [32]byte, e reco.Event, raw []byte) (stamp int64, o Order, ok bool) {
-	held, ok := newKeyring(key).openOrder(e, raw)
+	held, ok := newKeyring(key).openOrder(e, string(raw))
 	if !ok {
 		return 0, Order{}, false
 	}

@@ -67,14 +67,11 @@ func (k *keyring) name(use byte, e reco.Event) (name questionKey) {
 }
 
 // envelope authenticates an envelope's content as the answer to e, for one use.
-func (k *keyring) envelope(use byte, e reco.Event, head, body []byte) [sha256.Size]byte {
+func (k *keyring) envelope(use byte, e reco.Event, head, body string) [sha256.Size]byte {
 	m := k.pool.Get().(*mac) //nolint:errcheck,forcetypeassert // nothing else is in the pool
 	defer k.pool.Put(m)
-	m.in = append(appendEvent(append(m.in[:0], use), e), head...)
-	m.Reset()
-	_, _ = m.Write(m.in) // a hash never fails
-	_, _ = m.Write(body)
-	m.Hash.Sum(m.out[:0])
+	m.in = append(append(appendEvent(append(m.in[:0], use), e), head...), body...)
+	m.sum()
 	return m.out
 }
 

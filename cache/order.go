@@ -1,10 +1,10 @@
 package cache
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -133,7 +133,7 @@ func (c *Cache) receiveOrder(e reco.Event, reply any) *order {
 	if !ok {
 		return nil
 	}
-	held, ok := c.keys.openOrder(e, []byte(raw))
+	held, ok := c.keys.openOrder(e, raw)
 	now := time.Now()
 	if !ok || time.UnixMicro(held.stamp).Sub(now) > mostAhead {
 		c.count.rubbish.Add(1)
@@ -184,24 +184,24 @@ func (k *keyring) sealOrder(o *order) []byte {
 }
 
 // openOrder is the inverse of sealOrder.
-func (k *keyring) openOrder(e reco.Event, raw []byte) (*order, bool) {
+func (k *keyring) openOrder(e reco.Event, raw string) (*order, bool) {
 	stamp, _, body, ok := k.unwrap(ofFrozen, e, raw)
 	if !ok {
 		return nil, false
 	}
 	const heads = 4
-	fields := bytes.SplitN(body, []byte{' '}, heads+1)
+	fields := strings.SplitN(body, " ", heads+1)
 	if len(fields) != heads+1 {
 		return nil, false
 	}
 	var numbers [heads - 1]int64
 	for i := range numbers {
 		var err error
-		if numbers[i], err = strconv.ParseInt(string(fields[i]), 10, 64); err != nil {
+		if numbers[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
 			return nil, false
 		}
 	}
-	ranking, err := reco.RankingFromJSON(string(fields[heads]))
+	ranking, err := reco.RankingFromJSON(fields[heads])
 	if err != nil || ranking.Empty() {
 		return nil, false
 	}

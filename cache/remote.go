@@ -94,9 +94,15 @@ redis.call('HSET', KEYS[1], 'e', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return found`)
 
-func (k sessionKey) text() string { return keyPrefix + base64.RawURLEncoding.EncodeToString(k[:]) }
+func (k sessionKey) text() string { return textOf(keyPrefix, k) }
 
-func (k questionKey) text() string { return base64.RawURLEncoding.EncodeToString(k[:]) }
+func (k questionKey) text() string { return textOf("", k) }
+
+// textOf is a hash as Redis is to read it, behind a prefix.
+func textOf(prefix string, hash [16]byte) string {
+	var room [32]byte
+	return string(base64.RawURLEncoding.AppendEncode(append(room[:0], prefix...), hash[:]))
+}
 
 // Lookup returns what memory holds for e if that is fresh, else the better of it and what
 // Redis holds. For Redis it waits until the deadline, and no longer than the budget. What
@@ -109,35 +115,21 @@ func (c *Cache) Lookup(e reco.Event, deadline time.Time, under *trace.Span) Foun
 		return near
 	}
 	call := beginRead(under)
-	answer := make(chan reply[Found], 1)
-	if !c.ask(e, answer) {
+	r := c.beginReading(e, wait)
+	if !r.send() {
+		r.recycle()
 		return near // and nothing is said of a call that was not made
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
-	case r := <-answer:
-		endRead(call, r.outcome)
-		return better(near, r.found)
-	case <-timer.C:
+	case far := <-r.answer:
+		r.recycle()
+		endRead(call, far.outcome)
+		return better(near, far.found)
+	case <-r.timer.C:
 		c.count.late.Add(1)
 		endRead(call, readLate)
 		return near
 	}
-}
-
-// reply is what Redis had, and what to call that.
-type reply[T any] struct {
-	found   T
-	outcome string
-}
-
-// replied is the reply that holds what was found, if anything was.
-func replied[T any](found T, something bool) reply[T] {
-	if something {
-		return reply[T]{found, readHit}
-	}
-	return reply[T]{found, readMiss}
 }
 
 // better is the one to serve of what memory, which has nothing fresh, and Redis hold.
@@ -150,37 +142,6 @@ func better(near, far Found) Found {
 	default:
 		return near
 	}
-}
-
-// ask sends for what Redis holds for e. The session's events that Redis has not been
-// told of go first, in the same batch, so that the count that comes back includes them.
-func (c *Cache) ask(e reco.Event, answer chan<- reply[Found]) bool {
-	s := c.session(e.Session)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name := s.nameLocked(c.keys, e.Session)
-	key := name.text()
-	told, commands := c.tellLocked(s, key)
-	commands = append(commands, redis.Command{
-		Args: []any{"hmget", key, c.keys.question(e).text(), countField, erasedField},
-	})
-	err := c.opt.Remote.Pipe(redis.Batch{
-		Op: redis.OpLookup, Key: key, Commands: commands,
-		Done: func(replies []any, err error) {
-			if err != nil {
-				s.untell(told)
-				answer <- reply[Found]{outcome: readFailed}
-				return
-			}
-			far := c.receive(e, s, s.acknowledge(told, replies[0]), replies[len(replies)-1])
-			c.count.foundFar(far)
-			answer <- replied(far, far.Status != None)
-		},
-	})
-	if err != nil {
-		s.untellLocked(told)
-	}
-	return err == nil
 }
 
 // receive takes in what Redis has told of a session and of e, and says what that is worth.
@@ -203,7 +164,7 @@ func (c *Cache) receive(e reco.Event, s *session, t told, reply any) Found {
 	if !ok {
 		return Found{}
 	}
-	v, ok := c.keys.open(e, []byte(raw))
+	v, ok := c.keys.open(e, raw)
 	if !ok {
 		c.count.rubbish.Add(1)
 		return Found{}
@@ -263,7 +224,7 @@ func (c *Cache) writeEnvelope(e reco.Event, field questionKey, stamp int64, seal
 			Script: storeScript,
 			Args: []any{
 				field.text(), sealed, stamp, latest,
-				c.opt.longestLife().Milliseconds(), mostFields, keptFields, mostEvents,
+				c.life, mostFields, keptFields, mostEvents,
 			},
 		}},
 		Done: func(replies []any, err error) {

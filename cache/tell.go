@@ -25,16 +25,17 @@ func (c *Cache) raise(u untold) {
 	s := u.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := s.nameLocked(c.keys, u.id)
-	key := name.text()
-	t, commands := c.tellLocked(s, key)
-	if t.events == 0 { // a lookup has told
+	if s.pending == 0 { // a look-up has told
 		s.telling = false
 		return
 	}
-	commands = append(commands, redis.Command{Args: []any{"hget", key, erasedField}})
+	name := s.nameLocked(c.keys, u.id)
+	key := name.text()
+	var m commands
+	t := c.tellLocked(s, key, &m)
+	m.add("hget", key, erasedField)
 	err := c.opt.Remote.Pipe(redis.Batch{
-		Op: redis.OpCount, Key: key, Commands: commands,
+		Op: redis.OpCount, Key: key, Commands: m.list,
 		Done: func(replies []any, err error) { c.raised(u, t, replies, err) },
 	})
 	if err != nil {
@@ -62,18 +63,16 @@ func (c *Cache) raised(u untold, t told, replies []any, err error) {
 	c.raise(u)
 }
 
-// tellLocked returns the commands that raise the session's count in Redis by what it
-// has not been told of.
-func (c *Cache) tellLocked(s *session, key string) (told, []redis.Command) {
+// tellLocked adds the commands that raise the session's count in Redis by what it has not
+// been told of. The key is a string: whoever has it as an any spares the next from making it one.
+func (c *Cache) tellLocked(s *session, key any, m *commands) told {
 	t := told{events: s.pending}
 	s.told += s.pending
 	s.pending = 0
 	t.upTo = s.told
-	if t.events == 0 {
-		return t, nil
+	if t.events > 0 {
+		m.add("hincrby", key, countField, t.events)
+		m.add("pexpire", key, c.life)
 	}
-	return t, []redis.Command{
-		{Args: []any{"hincrby", key, countField, t.events}},
-		{Args: []any{"pexpire", key, c.opt.longestLife().Milliseconds()}},
-	}
+	return t
 }
