@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"vitrine/bench/fakeapi"
 	"vitrine/bench/report"
 )
 
@@ -108,6 +109,26 @@ func TestWaitedAgain(t *testing.T) {
 	}
 	if again, waited := waitedAgain(r); again != 3 || waited != 1 {
 		t.Errorf("got %d again, %d waited, want 3 and 1", again, waited)
+	}
+}
+
+// What drains is told from what goes before a shopper who is back.
+func TestLeftAlone(t *testing.T) {
+	start := time.Now()
+	r := &outcome{started: start, to: 10 * time.Second}
+	r.samples = []point{{at: 5 * time.Second, session: "left"}, {at: 5 * time.Second, session: "back"}, {at: 20 * time.Second, session: "back"}}
+	var arrivals []fakeapi.Entry
+	for at := range 30 {
+		for _, session := range []string{"left", "back"} {
+			arrivals = append(arrivals, fakeapi.Entry{At: start.Add(time.Duration(11+at) * time.Second), Session: session})
+		}
+	}
+	alone := r.leftAlone(arrivals)
+	if got, want := len(alone), 30+9; got != want {
+		t.Errorf("got %d of %d left alone, want %d", got, len(arrivals), want)
+	}
+	if got, want := r.busiest(arrivals), 2.2; got != want {
+		t.Errorf("got %v a second in the busiest stretch, want %v", got, want)
 	}
 }
 

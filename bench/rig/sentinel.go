@@ -35,7 +35,10 @@ func StartSentinels(ctx context.Context) (*Sentinels, error) {
 }
 
 func (s *Sentinels) start(ctx context.Context) error {
-	primary, err := StartRedis(ctx)
+	// A new primary lets replicas wait for a whole copy, five seconds by default so that more
+	// may join in; and until they have one, the Sentinels tell nobody who is the primary.
+	atOnce := []string{"--repl-diskless-sync-delay", "0"}
+	primary, err := StartRedis(ctx, atOnce...)
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (s *Sentinels) start(ctx context.Context) error {
 		return err
 	}
 	for range 2 {
-		replica, err := StartRedis(ctx, "--replicaof", "127.0.0.1", port)
+		replica, err := StartRedis(ctx, append([]string{"--replicaof", "127.0.0.1", port}, atOnce...)...)
 		if err != nil {
 			return err
 		}
