@@ -32,7 +32,7 @@ const table = (head, rows) => {
 };
 
 // chart draws lines or stacked areas. Axes: {min, max, ticks, show, log}.
-const W = 900, L = 66, R = 12, T = 8, B = 26;
+const W = 900, L = 66, R = 22, T = 8, B = 26;
 const scale = (axis, from, to) => v => {
   const f = axis.log ? Math.log10 : x => x;
   return from + (f(Math.max(v, axis.min)) - f(axis.min)) / ((f(axis.max) - f(axis.min)) || 1) * (to - from);
