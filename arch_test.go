@@ -25,6 +25,7 @@ func mayImport() map[string]string {
 		"internal/journal":   "",
 		"breaker":            "",
 		"internal/logs":      "",
+		"internal/lru":       "",
 		"internal/secret":    "",
 		"internal/trace":     "",
 		"internal/redistest": "",
@@ -38,8 +39,8 @@ func mayImport() map[string]string {
 		// Policy.
 		"cache":             "internal/redis internal/reco internal/trace",
 		"internal/delivery": "breaker cache internal/fashionai internal/journal internal/reco internal/redis internal/trace",
-		"internal/profile":  "breaker internal/fashionai internal/reco internal/redis",
-		"internal/lists":    "breaker internal/fashionai internal/reco",
+		"internal/profile":  "breaker internal/fashionai internal/lru internal/reco internal/redis",
+		"internal/lists":    "breaker internal/fashionai internal/lru internal/reco",
 		"fallback":          "breaker cache fallback/catalog fallback/platform internal/delivery internal/reco internal/trace",
 
 		// What is seen from outside.

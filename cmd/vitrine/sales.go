@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
 	"vitrine/breaker"
 	"vitrine/fallback/platform"
@@ -23,8 +23,8 @@ const (
 // the native ordering of last resort. It is read over connections and behind a breaker of
 // its own, and is no event: reading it tells the API nothing.
 type salesRanking struct {
-	api     *fashionai.Client
-	breaker *breaker.Breaker
+	api   *fashionai.Client
+	guard *fashionai.Guard
 }
 
 // makeSales makes the sales ranking, if it is turned on.
@@ -35,7 +35,7 @@ func (s *sidecar) makeSales() (*salesRanking, error) {
 	}
 	s.salesAPI = api
 	s.base = append(s.base, part{"sales ranking connections", api.Run})
-	return &salesRanking{api, s.breakers.sales}, nil
+	return &salesRanking{api, fashionai.NewGuard(s.breakers.sales, salesConnections)}, nil
 }
 
 // SalesRanking returns the ids of what sells best in a category, in the whole shop if that
@@ -46,25 +46,25 @@ func (r *salesRanking) SalesRanking(ctx context.Context, categoryID string) ([]s
 	if categoryID != "" {
 		path += "?categoryId=" + url.QueryEscape(categoryID)
 	}
-	permit, err := r.breaker.Admit()
-	if err != nil {
-		return nil, &platform.Error{Kind: platform.Throttled, Err: err}
+	var list []string
+	var failure *platform.Error
+	send := func() fashionai.Reply {
+		deadline, _ := ctx.Deadline() // without one, the client's own time-out holds
+		return r.api.Fetch(path, deadline, "")
 	}
-	deadline, _ := ctx.Deadline() // without one, the client's own time-out holds
-	reply := r.api.Fetch(path, deadline, "")
-	list, failure := salesList(&reply)
-	kind := breaker.Success
+	judge := func(reply *fashionai.Reply) breaker.Kind {
+		if list, failure = salesList(reply); failure != nil {
+			return salesVerdict(failure.Kind)
+		}
+		return breaker.Success
+	}
+	if refused := r.guard.Call(ctx, send, judge); refused != nil {
+		return nil, &platform.Error{Kind: platform.Throttled, Err: errors.New(string(refused.Reason))}
+	}
 	if failure != nil {
-		kind = salesVerdict(failure.Kind)
+		return nil, failure
 	}
-	permit.Done(breaker.Outcome{Kind: kind, Took: reply.Took})
-	if failure == nil {
-		return list, nil
-	}
-	if failure.Kind == platform.Throttled {
-		r.breaker.Hold(time.Now().Add(failure.Pause))
-	}
-	return nil, failure
+	return list, nil
 }
 
 // salesList reads a reply.

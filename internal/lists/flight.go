@@ -2,8 +2,6 @@ package lists
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -62,14 +60,6 @@ func (l *Lists) ask(q question, forced bool, deadline time.Time) result {
 	}
 }
 
-// heldBack is why the breaker lets nothing through.
-func (l *Lists) heldBack() reco.Reason {
-	if time.Now().Before(l.opt.Breaker.Snapshot().HoldUntil) {
-		return reco.RateLimited
-	}
-	return reco.Open
-}
-
 // join returns the flight that is under way for a question, or starts one; nil if there
 // are too many. It is awaited by Run.
 func (l *Lists) join(q question, forced bool) *flight {
@@ -118,37 +108,28 @@ func (l *Lists) bring(f *flight) result {
 		}
 		l.memory.keep(f.key, e)
 	}
-	select {
-	case l.slots <- struct{}{}:
-		defer func() { <-l.slots }()
-	case <-ctx.Done():
-		return result{reason: reco.Overload}
-	}
-	return l.call(f)
+	return l.call(ctx, f)
 }
 
 // call asks the API, if it may.
-func (l *Lists) call(f *flight) result {
-	permit, err := l.opt.Breaker.Admit()
-	if err != nil {
-		r := result{reason: l.heldBack()}
-		if refused, ok := errors.AsType[*breaker.Refused](err); ok {
-			r.retry = time.Until(refused.Until)
-		}
-		return r
+func (l *Lists) call(ctx context.Context, f *flight) (r result) {
+	var started time.Time
+	send := func() fashionai.Reply {
+		started = time.Now()
+		return l.send(f.question)
 	}
-	started := time.Now()
-	l.count.calls.Add(1)
-	reply := l.send(f.question)
-	r, kind := l.weigh(f, &reply, started)
-	permit.Done(breaker.Outcome{Kind: kind, Took: reply.Took})
-	if reply.Class == fashionai.RateLimited {
-		l.opt.Breaker.Hold(time.Now().Add(r.retry))
+	weigh := func(reply *fashionai.Reply) (kind breaker.Kind) {
+		r, kind = l.weigh(f, reply, started)
+		return kind
+	}
+	if refused := l.guard.Call(ctx, send, weigh); refused != nil {
+		return result{reason: refused.Reason, retry: refused.Retry}
 	}
 	return r
 }
 
 func (l *Lists) send(q question) fashionai.Reply {
+	l.count.calls.Add(1)
 	if l.table[q.kind].method == http.MethodPost {
 		return l.opt.API.Post(q.path, q.body, time.Time{}, "")
 	}
@@ -183,7 +164,7 @@ func (l *Lists) weigh(f *flight, reply *fashionai.Reply, started time.Time) (res
 
 // failed is the end of a call that has brought nothing to serve.
 func (l *Lists) failed(k Kind, reply *fashionai.Reply) (result, breaker.Kind) {
-	r := result{reason: reply.Reason(), retry: longer(reply.RetryAfter)}
+	r := result{reason: reply.Reason(), retry: reply.RetryAfter}
 	switch reply.Class {
 	case fashionai.RateLimited:
 		return r, breaker.Ignored
@@ -205,7 +186,3 @@ func (l *Lists) undocumented(k Kind, reply *fashionai.Reply) {
 	l.opt.Log.Warn("the API gave a list that is not as documented: it is not remembered",
 		"list", k.String(), "status", reply.Status, "bytes", len(reply.Body))
 }
-
-// longer makes a pause that was asked for up to a tenth longer, so that the pods do not
-// all come back at once.
-func longer(pause time.Duration) time.Duration { return pause + rand.N(pause/10+1) }

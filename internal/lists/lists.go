@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/internal/fashionai"
 	"vitrine/internal/reco"
 )
 
@@ -28,7 +29,7 @@ type Lists struct {
 	opt    Options
 	table  [numKinds]row
 	memory *memory
-	slots  chan struct{} // one for each call under way
+	guard  *fashionai.Guard
 	count  counts
 	budget atomic.Int64 // of Options, or as it was last set
 
@@ -53,7 +54,7 @@ func New(o Options) (*Lists, error) {
 		opt:     o,
 		table:   table(),
 		memory:  newMemory(o.Memory),
-		slots:   make(chan struct{}, o.MaxInFlight),
+		guard:   fashionai.NewGuard(o.Breaker, o.MaxInFlight),
 		flights: make(map[asked]*flight),
 	}
 	l.SetBudget(o.Budget)
@@ -152,15 +153,15 @@ func (l *Lists) Answer(k Kind, r Request) Answer {
 	}
 	q.key = l.hash("question", []byte(q.path), q.body)
 	held := l.memory.find(q.key)
-	status, heldBack := l.judge(held), !l.opt.Breaker.NextAttempt().IsZero()
+	status, heldBack := l.judge(held), l.guard.HeldBack()
 	switch {
 	case status == fresh && !r.Forced:
-		if l.aging(held) && !heldBack {
+		if l.aging(held) && heldBack == nil {
 			l.join(q, false) // and do not wait
 		}
 		return l.answer(held, reco.FromCache, reco.NoReason)
-	case status == stale && heldBack:
-		return l.answer(held, reco.FromStale, l.heldBack())
+	case status == stale && heldBack != nil:
+		return l.answer(held, reco.FromStale, heldBack.Reason)
 	}
 	got := l.ask(q, r.Forced, deadline)
 	if got.entry != nil {

@@ -3,7 +3,6 @@ package profile
 import (
 	"context"
 	crand "crypto/rand"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -64,8 +63,8 @@ func (p *Profiles) ask(q query, deadline time.Time) result {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	for {
-		if until := p.opt.Breaker.NextAttempt(); !until.IsZero() {
-			return result{reason: p.heldBack(), retry: time.Until(until)}
+		if held := p.guard.HeldBack(); held != nil {
+			return result{reason: held.Reason, retry: held.Retry}
 		}
 		f := p.join(q)
 		if f == nil {
@@ -83,14 +82,6 @@ func (p *Profiles) ask(q query, deadline time.Time) result {
 			return result{found: held, source: reco.FromAPI}
 		}
 	}
-}
-
-// heldBack is why the breaker lets nothing through.
-func (p *Profiles) heldBack() reco.Reason {
-	if time.Now().Before(p.opt.Breaker.Snapshot().HoldUntil) {
-		return reco.RateLimited
-	}
-	return reco.Open
 }
 
 // join returns the flight that is under way for a profile, or starts one; nil if there are
@@ -190,28 +181,19 @@ func (p *Profiles) giveBack(lease, owner string) {
 }
 
 // call asks the API, once it may.
-func (p *Profiles) call(ctx context.Context, q query) result {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return result{reason: reco.Overload}
+func (p *Profiles) call(ctx context.Context, q query) (r result) {
+	var started time.Time
+	send := func() fashionai.Reply {
+		started = time.Now()
+		p.count.calls.Add(1)
+		return p.opt.API.Fetch(q.id.path(), time.Time{}, "")
 	}
-	permit, err := p.opt.Breaker.Admit()
-	if err != nil {
-		r := result{reason: p.heldBack()}
-		if refused, ok := errors.AsType[*breaker.Refused](err); ok {
-			r.retry = time.Until(refused.Until)
-		}
-		return r
+	understand := func(reply *fashionai.Reply) breaker.Kind {
+		r = p.understand(q, reply, started)
+		return verdict(reply, &r)
 	}
-	started := time.Now()
-	p.count.calls.Add(1)
-	reply := p.opt.API.Fetch(q.id.path(), time.Time{}, "")
-	r := p.understand(q, &reply, started)
-	permit.Done(breaker.Outcome{Kind: verdict(&reply, &r), Took: reply.Took})
-	if reply.Class == fashionai.RateLimited {
-		p.opt.Breaker.Hold(time.Now().Add(r.retry))
+	if refused := p.guard.Call(ctx, send, understand); refused != nil {
+		return result{reason: refused.Reason, retry: refused.Retry}
 	}
 	return r
 }
@@ -234,7 +216,7 @@ func (p *Profiles) understand(q query, reply *fashionai.Reply, started time.Time
 		if reply.Class == fashionai.Unauthorized {
 			p.opt.Log.Error("the profile API refuses the token", "status", reply.Status)
 		}
-		return result{reason: failed(reply), retry: longer(reply.RetryAfter)}
+		return result{reason: failed(reply), retry: reply.RetryAfter}
 	}
 	return result{source: reco.FromAPI, found: found{entry: e, profile: e.profile, stamp: e.stamp, since: started}}
 }
@@ -256,10 +238,6 @@ func failed(reply *fashionai.Reply) reco.Reason {
 	}
 	return reply.Reason()
 }
-
-// longer makes a pause that was asked for up to a tenth longer, so that the pods do not
-// all come back at once.
-func longer(pause time.Duration) time.Duration { return pause + rand.N(pause/10+1) }
 
 // verdict is what a call says about the health of the API.
 func verdict(reply *fashionai.Reply, r *result) breaker.Kind {

@@ -1,9 +1,10 @@
 package profile
 
 import (
-	"container/list"
 	"sync"
 	"time"
+
+	"vitrine/internal/lru"
 )
 
 // memory is the tier in this process: entries by name, the one used longest ago going
@@ -12,20 +13,11 @@ import (
 // Entries and stamps are under one lock, so that no entry can come in between the moment
 // an erase is learned of and the moment what it means is gone.
 type memory struct {
-	most  int64         // bytes
 	grave time.Duration // how long a stamp is needed: until all that it refuses is too old anyway
 
-	mu     sync.Mutex
-	bytes  int64
-	byName map[name]*list.Element // of *kept
-	recent *list.List             // front = used last
-	erased map[name]stamp
-}
-
-// kept is an entry in its place.
-type kept struct {
-	under name
-	*entry
+	mu      sync.Mutex
+	entries *lru.Cache[name, *entry]
+	erased  map[name]stamp
 }
 
 // stamp is when a name was erased.
@@ -35,19 +27,17 @@ type stamp struct {
 }
 
 const (
-	entryCost    = 256     // bytes an entry takes beside its body: name, element, map, struct
-	biggestShare = 8       // of most is the most one entry may have: one part in
-	mostErased   = 1 << 16 // stamps remembered; beyond it the oldest go, and Redis still has them
+	entryCost  = 256     // bytes an entry takes beside its body: name, element, map, struct
+	mostErased = 1 << 16 // stamps remembered; beyond it the oldest go, and Redis still has them
 )
 
 func newMemory(most int64, grave time.Duration) *memory {
 	return &memory{
-		most: most, grave: grave,
-		byName: make(map[name]*list.Element), recent: list.New(), erased: make(map[name]stamp),
+		grave:   grave,
+		entries: lru.New[name](most, func(e *entry) int64 { return entryCost + int64(cap(e.body)) }),
+		erased:  make(map[name]stamp),
 	}
 }
-
-func (k *kept) cost() int64 { return entryCost + int64(cap(k.body)) }
 
 // found is what is remembered for an identifier.
 type found struct {
@@ -66,27 +56,18 @@ type found struct {
 func (m *memory) find(asked name) found {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.useLocked(asked)
-	if e == nil {
+	e, remembered := m.entries.Use(asked)
+	if !remembered {
 		return found{profile: asked}
 	}
 	f := found{entry: e, profile: e.profile, stamp: e.stamp, since: e.started}
 	if e.content != pointing {
 		return f
 	}
-	if f.entry = m.useLocked(e.profile); f.entry != nil && f.started.Before(f.since) {
+	if f.entry, remembered = m.entries.Use(e.profile); remembered && f.started.Before(f.since) {
 		f.stamp, f.since = f.entry.stamp, f.started
 	}
 	return f
-}
-
-func (m *memory) useLocked(under name) *entry {
-	at, ok := m.byName[under]
-	if !ok {
-		return nil
-	}
-	m.recent.MoveToFront(at)
-	return keptIn(at).entry
 }
 
 // keep remembers e under a name, unless it holds something newer, or one of the names was
@@ -97,20 +78,8 @@ func (m *memory) keep(under name, e *entry) bool {
 	if m.refusedLocked(under, e) || m.refusedLocked(e.profile, e) {
 		return false
 	}
-	if at, ok := m.byName[under]; ok {
-		if keptIn(at).stamp > e.stamp {
-			return true
-		}
-		m.dropLocked(at)
-	}
-	k := &kept{under: under, entry: e}
-	if k.cost() > m.most/biggestShare {
-		return true
-	}
-	m.bytes += k.cost()
-	m.byName[under] = m.recent.PushFront(k)
-	for m.bytes > m.most {
-		m.dropLocked(m.recent.Back())
+	if have, found := m.entries.Get(under); !found || have.stamp <= e.stamp {
+		m.entries.Put(under, e)
 	}
 	return true
 }
@@ -133,13 +102,11 @@ func (m *memory) forget(of name, s stamp) (gone []name) {
 		m.dropOldestStampLocked()
 	}
 	m.erased[of] = s
-	for at := m.recent.Front(); at != nil; {
-		next := at.Next()
-		if k := keptIn(at); (k.under == of || k.profile == of) && !k.started.After(s.until) {
-			gone = append(gone, k.under)
-			m.dropLocked(at)
+	for under, e := range m.entries.All() {
+		if (under == of || e.profile == of) && !e.started.After(s.until) {
+			gone = append(gone, under)
+			m.entries.Drop(under)
 		}
-		at = next
 	}
 	return gone
 }
@@ -161,12 +128,10 @@ func (m *memory) dropOldestStampLocked() {
 func (m *memory) sweep(useful func(*entry) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for at := m.recent.Front(); at != nil; {
-		next := at.Next()
-		if !useful(keptIn(at).entry) {
-			m.dropLocked(at)
+	for under, e := range m.entries.All() {
+		if !useful(e) {
+			m.entries.Drop(under)
 		}
-		at = next
 	}
 	for n, s := range m.erased {
 		if time.Since(s.until) > m.grave {
@@ -175,19 +140,8 @@ func (m *memory) sweep(useful func(*entry) bool) {
 	}
 }
 
-func (m *memory) dropLocked(at *list.Element) {
-	k := keptIn(at)
-	m.recent.Remove(at)
-	delete(m.byName, k.under)
-	m.bytes -= k.cost()
-}
-
-func keptIn(at *list.Element) *kept {
-	return at.Value.(*kept) //nolint:errcheck,forcetypeassert // nothing else is in the list
-}
-
 func (m *memory) size() (bytes int64, entries int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.bytes, len(m.byName)
+	return m.entries.Size()
 }

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vitrine/internal/fashionai"
 	"vitrine/internal/reco"
 )
 
@@ -29,7 +30,7 @@ type Profiles struct {
 	opt    Options
 	names  names
 	memory *memory
-	slots  chan struct{} // one for each call under way
+	guard  *fashionai.Guard
 	count  counts
 
 	mu      sync.Mutex
@@ -53,7 +54,7 @@ func New(o Options) (*Profiles, error) {
 		opt:     o,
 		names:   names{o.HashKey},
 		memory:  newMemory(o.Memory, o.life()+o.CallTimeout),
-		slots:   make(chan struct{}, o.MaxInFlight),
+		guard:   fashionai.NewGuard(o.Breaker, o.MaxInFlight),
 		flights: make(map[name]*flight),
 	}, nil
 }
@@ -140,7 +141,7 @@ func (p *Profiles) Answer(kind, value string, forced bool) Answer {
 	held := p.find(asked, began.Add(p.opt.Budget))
 	status, q := p.judge(held), query{id, asked, held.profile, held.stamp + 1}
 	if status == fresh && !forced {
-		if p.aging(held) && p.opt.Breaker.NextAttempt().IsZero() {
+		if p.aging(held) && p.guard.HeldBack() == nil {
 			p.join(q) // and do not wait
 		}
 		return p.answer(held.entry, reco.FromCache, reco.NoReason)
