@@ -261,3 +261,15 @@ func TestE2ELivezWithACatalogue(t *testing.T) {
 		t.Errorf("got %d %q from /livez, want 200", status, body)
 	}
 }
+
+// A token that the API refuses opens no breaker, so the log and the status say it.
+func TestE2ETokenRefused(t *testing.T) {
+	t.Parallel()
+	api := newAPI(t)
+	s := start(t, api.URL(), "--upstream.token=another")
+	s.ask(productView("s1", "a"))
+	eventually(t, "the refusal is logged", func() bool { return s.log.find("the API refuses the token") != nil })
+	if _, status := s.call(http.MethodGet, s.admin+"/status.json", ""); !strings.Contains(status, "the API has refused the token") {
+		t.Errorf("got %s, want a verdict that names the token", status)
+	}
+}

@@ -278,12 +278,17 @@ func (s *sidecar) makeParking() (err error) {
 type measured struct {
 	*fashionai.Client
 	metrics *ops.Metrics
+	log     *slog.Logger
 }
 
-// Recommend posts an event and counts the call.
+// Recommend posts an event and counts the call. That the token is refused is a person's to
+// mend, and no breaker opens for it: it is logged.
 func (m measured) Recommend(c fashionai.Call) fashionai.Outcome {
 	out := m.Client.Recommend(c)
 	m.metrics.ObserveUpstream(out.Code(), out.Took)
+	if out.Class == fashionai.Unauthorized {
+		m.log.Warn("the API refuses the token", "status", out.Status)
+	}
 	return out
 }
 

@@ -41,7 +41,7 @@ func (s *sidecar) makeTracer() error {
 
 // eventAPI is the API as events are delivered to it: counted, and traced if spans are made.
 func (s *sidecar) eventAPI() (delivery.API, error) {
-	api := measured{s.api, s.metrics}
+	api := measured{s.api, s.metrics, s.log}
 	if s.tracer == nil {
 		return api, nil
 	}

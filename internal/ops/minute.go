@@ -29,6 +29,8 @@ type Minute struct {
 	Sources map[string]SourceMinute `json:"sources"`
 	// Reasons counts those that could have been better, by why they were not.
 	Reasons map[string]uint64 `json:"reasons"`
+	// TokenRefused counts calls of the API that were answered 401 or 403.
+	TokenRefused uint64 `json:"tokenRefused"`
 }
 
 // SourceMinute is what came from one source.
@@ -67,6 +69,7 @@ type sample struct {
 	at      time.Time
 	sources [numSources]distribution
 	reasons map[string]uint64
+	refused uint64 // calls of the API, for the token's sake
 	pending uint64
 }
 
@@ -143,6 +146,8 @@ func (m *minute) last() Minute {
 		Seconds: now.at.Sub(then.at).Seconds(),
 		Sources: map[string]SourceMinute{},
 		Reasons: map[string]uint64{},
+
+		TokenRefused: now.refused - then.refused,
 	}
 	for i := range now.sources {
 		last.Requests += now.sources[i].count - then.sources[i].count
@@ -165,9 +170,14 @@ func (m *minute) last() Minute {
 	return last
 }
 
-// sample reads the counts of requests.
+// sample reads the counts.
 func (m *Metrics) sample() sample {
 	s := sample{at: time.Now(), reasons: map[string]uint64{}}
+	m.upstream.each(0, func(code string, count uint64) {
+		if code == "401" || code == "403" {
+			s.refused += count
+		}
+	})
 	for kind := range m.latency {
 		for source, o := range m.latency[kind] {
 			s.sources[source].add(read(o))

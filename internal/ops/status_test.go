@@ -262,6 +262,24 @@ func TestVerdictOnWhatWaits(t *testing.T) {
 	}
 }
 
+// A token that the API refuses is told of for a minute.
+func TestVerdictOnARefusedToken(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func() ops.AdminOptions { return ops.AdminOptions{} }, func(d desk) {
+		for _, code := range []string{"200", "401", "403", "503"} {
+			d.metrics.ObserveUpstream(code, time.Millisecond)
+		}
+		const want = "Nobody asked in the last minute; the API has refused the token 2 times in the last minute."
+		if s := d.status(); s.Verdict != want || s.Well || s.LastMinute.TokenRefused != 2 {
+			t.Errorf("got %q, well %t, want %q", s.Verdict, s.Well, want)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := d.status(); !s.Well {
+			t.Errorf("two minutes later: got %q, want all well", s.Verdict)
+		}
+	})
+}
+
 // trip opens a breaker as an API would that cannot be connected to.
 func trip(t *testing.T, b *breaker.Breaker) {
 	t.Helper()

@@ -28,6 +28,9 @@ func (s *Status) verdict() (sentence string, well bool) {
 	}
 	served, well := s.LastMinute.verdict(len(troubles) > 0)
 	clauses := append([]string{served}, troubles...)
+	if n := s.LastMinute.TokenRefused; n > 0 {
+		clauses = append(clauses, fmt.Sprintf("the API has refused the token %d times in the last minute", n))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Readiness.Dependencies)) {
 		if d := s.Readiness.Dependencies[name]; !d.Ready && !told[name] && (d.Detail == "" || !told[d.Detail]) {
 			clauses = append(clauses, name+" is away")
