@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"vitrine/bench/load"
-	"vitrine/bench/report"
 )
 
 // rounds are n of a server that answers at a rate and needs so much CPU for each answer.
@@ -126,19 +125,5 @@ func TestPathsCanBePicked(t *testing.T) {
 	paths := strings.Split(strings.TrimSpace(text.String()), "\n")
 	if n := len(slices.Compact(slices.Sorted(slices.Values(paths)))); n != len(paths) || n < 20 {
 		t.Errorf("got %d paths, %d different ones, want at least 20 and each once", len(paths), n)
-	}
-}
-
-// A step of find lasts until its quantile can be told.
-func TestStepsAreLongEnough(t *testing.T) {
-	objectives, err := report.ParseObjectives("p99<=400ms,valid>=99%")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := enough(objectives, 100), 110*time.Second; got.Round(time.Second) != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := enough(objectives[1:], 100); got != 0 {
-		t.Errorf("got %v without a quantile, want 0", got)
 	}
 }

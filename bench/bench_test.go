@@ -60,6 +60,7 @@ func TestWrongUsage(t *testing.T) {
 		{"ab", "-work", "play"},
 		{"chaos", "-suite", "99"},
 		{"find", "-slo", ""},
+		{"find", "-within", "1s"},
 		{"fakeapi", "-script", "no-such-file"},
 		{"hit", "-pods", "0"},
 	} {
@@ -75,20 +76,6 @@ func TestGeneratorAndRecorderFit(t *testing.T) {
 		if !p.ok {
 			t.Error(p)
 		}
-	}
-}
-
-func TestSearchFindsTheKnee(t *testing.T) {
-	tries := 0
-	got, err := search(100, func(rate float64) (bool, error) {
-		tries++
-		return rate <= 777, nil
-	})
-	if err != nil || got > 777 || got < 777/1.05 || tries > 12 {
-		t.Errorf("got %v after %d tries (%v), want just below 777", got, tries, err)
-	}
-	if got, _ := search(100, func(float64) (bool, error) { return false, nil }); got != 0 {
-		t.Errorf("got %v, want 0 when even the first rate is too much", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -32,9 +33,9 @@ func cmdRun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return deliver(run, o, stdout, stderr)
 }
 
-// scenarioFlags reads the flags of a command that knows -scenario. When done is set,
-// the command ends with the code.
-func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer) (sc scenario, o *options, code int, done bool) {
+// scenarioFlags reads the flags of a command that knows -scenario, and those that more
+// adds. When done is set, the command ends with the code.
+func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer, more ...func(*flag.FlagSet)) (sc scenario, o *options, code int, done bool) {
 	name := "steady"
 	for i, a := range args { // known before the flags are read, because it sets their defaults
 		bare := strings.TrimLeft(a, "-")
@@ -56,6 +57,9 @@ func scenarioFlags(command, help string, args []string, stdout, stderr io.Writer
 	f := newFlags(command, help+scenarioHelp())
 	f.StringVar(&name, "scenario", name, "one of those above")
 	o.register(f)
+	for _, add := range more {
+		add(f)
+	}
 	if code, done = parse(f, args, stdout, stderr); done {
 		return sc, nil, code, true
 	}
