@@ -31,7 +31,7 @@ an eighth), so that what still grows afterwards has no bound.
 
 // soakDefaults come before the flags, which may change them.
 func soakDefaults() []string {
-	return []string{"-dur=30m", "-warm=4m", "-rate=150", "-set=VITRINE_CACHE_STALE=90s", "-set=VITRINE_CACHE_MEMORY=8MiB"}
+	return []string{"-dur=30m", "-warm=10m", "-rate=150", "-set=VITRINE_CACHE_STALE=90s", "-set=VITRINE_CACHE_MEMORY=8MiB"}
 }
 
 // cmdSoak runs a scenario and judges what grows.
