@@ -55,7 +55,8 @@ func apiFaults() []fault {
 				r.within(r.ttd >= 0 && r.ttd <= time.Second, "TTD %s, allowed 1 s", brief(r.ttd))
 				late := r.stretch(r.from+time.Second, r.to)
 				r.within(late.took.Rough(0.99) <= 2*time.Millisecond, "fallback p99 %v, allowed 2 ms", late.p99())
-				r.within(r.ttr >= 0 && r.ttr <= 10*time.Second, "TTR %s, allowed open time and 5 s", brief(r.ttr))
+				open := r.openSince()
+				r.within(r.ttr >= 0 && r.ttr <= open+5*time.Second, "TTR %s, allowed the time the breaker stays open, at most %s, and 5 s", brief(r.ttr), brief(open))
 				r.must(r.in.classes["api"] == 0 || r.in.share(fresh) < 0.5, "answers during do not come from the API")
 			},
 		},
@@ -120,6 +121,17 @@ func apiFaults() []fault {
 			},
 		},
 	}
+}
+
+// openSince is how long after the fault's end the breaker was seen not to be closed yet, and
+// the second until the next look.
+func (r *outcome) openSince() (open time.Duration) {
+	for _, s := range r.states(r.to, r.phases.length()) {
+		if s.Breaker > 0 {
+			open = time.Duration(s.At*float64(time.Second)) - r.to + time.Second
+		}
+	}
+	return open
 }
 
 // busiest is the most arrivals a second that any ten seconds have.

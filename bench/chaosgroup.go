@@ -132,7 +132,7 @@ const (
 	herd         = 4 // sidecars
 	herdWithin   = 20 * time.Millisecond
 	herdTogether = herd // half as many as in step, for a sidecar's try is two connections, mostly
-	maxAttempts  = 10 // connections a second by each sidecar to a Redis that is away
+	maxAttempts  = 10   // connections a second by each sidecar to a Redis that is away
 )
 
 // noteAttempts notes how the sidecars have tried to reach Redis since half-way through the
