@@ -180,14 +180,17 @@ func (t *httpTarget) line() (do func(question int) error, done func() error, err
 }
 
 func (t *httpTarget) check(question int, a *wire.Answer) error {
+	source := a.Header("vitrine-source")
+	elsewhere := t.source != "" && source != t.source || t.detail != "" && !strings.Contains(a.Header("cache-status"), t.detail)
 	switch {
 	case a.Status != 200:
 		return fmt.Errorf("%w: status %d: %.200s", errAnswer, a.Status, a.Body)
+	case elsewhere && source == "none": // it says so itself: Redis was too late, and the API has too much to do
 	case !t.anything && !bytes.Equal(a.Body, t.answer(question)):
 		return fmt.Errorf("%w to question %d: got %.120s, want %.120s", errAnswer, question, a.Body, t.answer(question))
 	}
 	t.asked.Add(1)
-	if t.source != "" && a.Header("vitrine-source") != t.source || t.detail != "" && !strings.Contains(a.Header("cache-status"), t.detail) {
+	if elsewhere {
 		t.others.Add(1)
 	}
 	return nil
@@ -248,6 +251,8 @@ func openTarget(ctx context.Context, name string, w work) (target, error) {
 		return openRedisGet(ctx, w)
 	case name == "direct":
 		return openDirect(ctx, w)
+	case name == "relay":
+		return openRelay(ctx, w)
 	case name == "post":
 		return openPost(ctx, w)
 	case kind == "http":
