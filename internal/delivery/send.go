@@ -94,7 +94,7 @@ func (d *Delivery) chooseLocked(now time.Duration) (*flight, time.Duration) {
 // startLocked starts the session's next event, if the breaker agrees.
 func (d *Delivery) startLocked(s *session, as class, now time.Duration) (*flight, time.Duration) {
 	permit, err := d.opt.Breaker.Admit()
-	if refused := (*breaker.Refused)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*breaker.Refused](err); ok {
 		return nil, max(time.Until(refused.Until), time.Millisecond)
 	}
 	d.pace.sent(now)
