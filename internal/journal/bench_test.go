@@ -79,7 +79,7 @@ func BenchmarkSettle(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	j := openForAppend(b)
 	at := mustAppend(b, j, numbered(1, 200))
-	buffer := make([]byte, 0, 200)
+	buffer := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := j.Read(at, buffer); err != nil {

@@ -185,7 +185,7 @@ func (j *Journal) failedLocked(s *segment, counter *uint64, err error) {
 }
 
 // Read returns the record at a position that Append or Pending gave, settled or not. The body lies
-// in dst's spare capacity if it fits there. The error is ErrDamaged if the disk returns something
+// in dst's spare capacity if its frame fits there. The error is ErrDamaged if the disk returns something
 // else than was stored, and fs.ErrNotExist if the record's segment is settled and deleted.
 func (j *Journal) Read(at Position, dst []byte) (Record, error) {
 	s, tail, err := j.find(at)

@@ -116,36 +116,52 @@ func (s *segment) put(r *Record) (err error) {
 
 // header reads the fixed part of the frame at offset and checks that a frame can lie there.
 func (s *segment) header(offset, tail uint32) (frame, error) {
-	if offset < headerSize || offset%alignment != 0 || int64(offset)+frameHeader > int64(tail) {
-		return nil, ErrDamaged
-	}
 	h := make(frame, frameHeader)
-	if _, err := s.file.ReadAt(h, int64(offset)); err != nil {
+	if err := s.begin(h, offset, tail); err != nil {
 		return nil, err
-	}
-	if n := h.length(); n < frameHeader || int64(offset)+int64(n) > int64(tail) {
-		return nil, ErrDamaged
 	}
 	return h, nil
 }
 
+// begin reads what a frame at offset begins with, at least its fixed part, and checks that a frame
+// can lie there.
+func (s *segment) begin(head frame, offset, tail uint32) error {
+	if offset < headerSize || offset%alignment != 0 || int64(offset)+int64(len(head)) > int64(tail) {
+		return ErrDamaged
+	}
+	if _, err := s.file.ReadAt(head, int64(offset)); err != nil {
+		return err
+	}
+	if n := head.length(); n < frameHeader || int64(offset)+int64(n) > int64(tail) {
+		return ErrDamaged
+	}
+	return nil
+}
+
+// usualFrame is what most frames fit into, in bytes: they are read at once.
+const usualFrame = 512
+
 // read returns the record at offset, its body in dst's spare capacity if it fits there.
 func (s *segment) read(offset, tail uint32, dst []byte) (Record, error) {
-	h, err := s.header(offset, tail)
-	if err != nil {
-		return Record{}, err
-	}
-	n := int(h.length()) - frameHeader
 	start := len(dst)
-	body := slices.Grow(dst, n)[start : start+n : start+n]
-	if _, err := s.file.ReadAt(body, int64(offset)+frameHeader); err != nil {
+	first := max(frameHeader, min(usualFrame, int(tail)-int(offset)))
+	dst = slices.Grow(dst, first)[:start+first]
+	if err := s.begin(dst[start:], offset, tail); err != nil {
 		return Record{}, err
 	}
-	if checksum(checksum(s.seed^h.length(), h[extraAt:]), body) != h.crc() {
+	n := int(frame(dst[start:]).length())
+	if n > first {
+		dst = slices.Grow(dst, n-first)[:start+n]
+		if _, err := s.file.ReadAt(dst[start+first:], int64(offset)+int64(first)); err != nil {
+			return Record{}, err
+		}
+	}
+	f := frame(dst[start : start+n])
+	if !f.intact(s.seed) {
 		return Record{}, ErrDamaged
 	}
-	r := h.record()
-	r.Body = body
+	r := f.record()
+	r.Body = append(dst[start:start], r.Body...) // where the frame began, so that dst serves again and again
 	return r, nil
 }
 
