@@ -354,6 +354,5 @@ func (d *Delivery) finish(f *flight, v verdict) {
 		d.setAsideLocked(p)
 	}
 	d.q.finish(f.session, f.class, p, v.settled || recalled, now)
-	d.mu.Unlock()
-	d.work.Signal()
+	d.mu.Unlock() // nobody is woken: the worker that calls this looks for the next event itself
 }
