@@ -29,6 +29,7 @@ Targets:
                     bench/baseline has it, in front of the stand-in API
   redis-get         a plain go-redis GET of the same bodies, its pool as -redis-pool says
   direct            the stand-in API itself, called without a sidecar
+  relay             a bare fasthttp proxy in front of it
   post              the same through a plain fasthttp client, whose CPU is measured
 vitrine and bare take a suffix @unix and are then reached over a unix socket.
 bare+redis-get asks the one, then the other, and counts both as one answer.

@@ -70,6 +70,24 @@ func openDirect(ctx context.Context, w work) (target, error) {
 	return t, nil
 }
 
+// openRelay starts a bare proxy in a process of its own, in front of an API where the
+// sidecar's is.
+func openRelay(ctx context.Context, w work) (target, error) {
+	upstream, err := baseline.StartUpstream(ctx, w.ids)
+	if err != nil {
+		return nil, err
+	}
+	upstream.Delay(w.delay)
+	child, err := rig.StartChild(ctx, w.cpus(), "relay", "127.0.0.1:0", upstream.Addr())
+	if err != nil {
+		return nil, errors.Join(err, upstream.Close())
+	}
+	t := newHTTPTarget(child.Addr(), traffic.Path, w)
+	t.usage = child.Usage
+	t.closers = append(t.closers, upstream.Close, child.Close)
+	return t, nil
+}
+
 // startUpstream starts the API in a process of its own.
 func startUpstream(ctx context.Context, w work) (*rig.Child, error) {
 	return rig.StartChild(ctx, w.otherCPUs(), "upstream", "127.0.0.1:0", strconv.Itoa(w.ids), w.delay.String())

@@ -43,6 +43,17 @@ func cmdUpstream(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	return exitOK
 }
 
+// cmdRelay is the child that serves a bare proxy. The overview does not list it.
+func cmdRelay(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) != 2 {
+		return exitUsage
+	}
+	if err := baseline.ServeRelay(ctx, args[0], args[1], stdout); err != nil {
+		return failed(stderr, err)
+	}
+	return exitOK
+}
+
 // writeAnswers writes the file that cmdBare reads.
 func writeAnswers(path string, answers []baseline.Answer) error {
 	return writeFile(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(answers) })

@@ -27,6 +27,7 @@ func commands() []command {
 		{"fakeapi", "run the stand-in API by itself, to rehearse an outage", cmdFakeAPI},
 		{"bare", "", cmdBare},
 		{"upstream", "", cmdUpstream},
+		{"relay", "", cmdRelay},
 		{"tier", "", cmdTier},
 	}
 }
