@@ -84,6 +84,28 @@ func TestLease(t *testing.T) {
 	})
 }
 
+// Rubbish in a lease's place does not keep it from everybody for ever.
+func TestRubbishIsNoLease(t *testing.T) {
+	server := redistest.Start(t)
+	c, _ := connect(t, server.URL(), patient)
+	for what, rubbish := range map[string][]string{
+		"a text without an end": {"SET", "l", "somebody"},
+		"another type":          {"HSET", "l", "field", "value"},
+	} {
+		server.Do("DEL", "l")
+		server.Do(rubbish...)
+		if had, err := c.Renew(t.Context(), "l", "a", time.Minute); had || err != nil {
+			t.Errorf("%s: got %t, %v from renewing it, want it to be nobody's", what, had, err)
+		}
+		if err := c.Release(t.Context(), "l", "a"); err != nil {
+			t.Errorf("%s: got %v from giving it back", what, err)
+		}
+		if got, err := c.Acquire(t.Context(), "l", "a", time.Minute); !got || err != nil {
+			t.Errorf("%s: got %t, %v from taking it, want it taken", what, got, err)
+		}
+	}
+}
+
 func TestStreams(t *testing.T) {
 	server := redistest.Start(t)
 	c, _ := connect(t, server.URL(), patient)

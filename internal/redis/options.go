@@ -193,7 +193,8 @@ func (t *target) addOptions(query string) error {
 		case "server_name", "ca_file":
 			err = t.addTLS(name, value)
 		default:
-			return fmt.Errorf("the URL's option %q is not known", name)
+			return errors.New("an option of the URL is not known, or a ? in the password is not percent-encoded: " +
+				"there are db, client_name, protocol, master_name, sentinel_username, sentinel_password, server_name and ca_file")
 		}
 		if number := new(strconv.NumError); errors.As(err, &number) {
 			err = errors.New("must be a number")

@@ -37,7 +37,8 @@ func TestURLs(t *testing.T) {
 		"redis://a:1/1,b:2":                                       "Cluster has no database",
 		"redis://a:1,b:2/1":                                       "first address",
 		"redis://a:1?db=hush":                                     "option db",
-		"redis://a:1?pasword=hush":                                `option "pasword"`,
+		"redis://a:1?pasword=hush":                                "an option of the URL is not known",
+		"redis://u:123?hush@a:1":                                  "an option of the URL is not known",
 		"redis://a:1?server_name=x":                               "rediss://",
 		"rediss://a:1?ca_file=/does/not/exist":                    "reading the authorities",
 	} {
