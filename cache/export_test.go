@@ -38,3 +38,6 @@ func OpenOrder(key [32]byte, e reco.Event, raw []byte) (stamp int64, o Order, ok
 	}
 	return held.stamp, held.Order, true
 }
+
+// ReceiveErase is told what another pod has published.
+func (c *Cache) ReceiveErase(message string) { c.receiveErase(message) }

@@ -69,3 +69,6 @@ func (p *Profiles) Erases() int {
 	defer p.memory.mu.Unlock()
 	return len(p.memory.erased)
 }
+
+// ReceiveErase is told what another pod has published.
+func (p *Profiles) ReceiveErase(message string) { p.receiveErase(message) }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"vitrine/internal/profile"
@@ -85,6 +87,40 @@ func FuzzKeyFile(f *testing.F) {
 		raw := keys.Seal(profile.Name(1), 1, "body")
 		if stamp, body, ok := keys.Open(profile.Name(1), raw); !ok || stamp != 1 || body != "body" || !strings.Contains(string(raw), first) {
 			t.Errorf("got %d, %q, %t, sealed with another key than %q", stamp, body, ok, first)
+		}
+	})
+}
+
+// What another pod publishes leaves a stamp for every name in it, up to the first that is none,
+// and for nothing else; and none at all if the erase is said to be of the future.
+func FuzzErasedElsewhere(f *testing.F) {
+	name := strings.Repeat("A", 21) + "Q" // 16 bytes
+	for _, message := range []string{
+		"1700000000000000 " + name, "1700000000000000 " + name + " " + name, "1 " + name + " " + strings.Repeat("B", 21) + "Q",
+		"1 " + name + " short " + strings.Repeat("B", 21) + "Q", "9223372036854775807 " + name, "0 " + name, "-1 " + name, "+1 " + name,
+		"1", "", " ", "1  " + name + "\n", "1 " + name + "=", "1 " + strings.Repeat("A", 21) + "R", "1\t" + name,
+	} {
+		f.Add(message)
+	}
+	f.Fuzz(func(t *testing.T, message string) {
+		stamp, names, _ := strings.Cut(message, " ")
+		wall, err := strconv.ParseInt(stamp, 10, 64)
+		ahead := time.Until(time.UnixMicro(wall))
+		if ahead > 0 && ahead < time.Minute {
+			return // a clock that is a little ahead is believed
+		}
+		want := make(map[string]bool)
+		for name := range strings.FieldsSeq(names) {
+			raw, invalid := base64.RawURLEncoding.Strict().DecodeString(name)
+			if err != nil || wall <= 0 || ahead > 0 || invalid != nil || len(raw) != 16 {
+				break
+			}
+			want[string(raw)] = true
+		}
+		p := open(t, new(vendor))
+		p.ReceiveErase(message)
+		if got := p.Erases(); got != len(want) {
+			t.Errorf("%q: got %d stamps, want %d", message, got, len(want))
 		}
 	})
 }
