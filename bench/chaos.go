@@ -48,9 +48,9 @@ type fault struct {
 	number int
 	name   string
 	ci     bool
-	before time.Duration // at least; 0 is the suite's
+	before time.Duration // at least, where there is no hurry
 	during time.Duration // 0 is the suite's
-	after  time.Duration // at least; 0 is the suite's
+	after  time.Duration // at least, where there is no hurry
 
 	needs func(context.Context) error                // why this machine cannot have it; nil if any can
 	set   func(*options)                             // changes what is started
@@ -159,9 +159,9 @@ func endure(ctx context.Context, row fault, o options, p phases) (*outcome, erro
 	if row.during > 0 {
 		p.during = row.during
 	}
-	p.before, p.after = max(p.before, row.before), max(p.after, row.after)
-	if p.warm >= patientWarm { // a cache fills up in a long row, which is no growth of the fault's
-		o.warm = max(o.warm, p.length()/3)
+	if p.warm >= patientWarm {
+		p.before, p.after = max(p.before, row.before), max(p.after, row.after)
+		o.warm = max(o.warm, p.length()/3) // a cache fills up in a long row, which is no growth of the fault's
 	}
 	if row.set != nil {
 		row.set(&o)

@@ -49,7 +49,10 @@ func apiFaults() []fault {
 			},
 		},
 		{
-			number: 3, name: "API refuses connections", ci: true,
+			// People pause: who is back has a page in front that the outage left, not a dozen
+			// questions. And the breaker may look again only as long after as it was open.
+			number: 3, name: "API refuses connections", ci: true, after: 40 * time.Second,
+			set:   func(o *options) { o.model.Shoppers, o.settle = 0, 3*time.Minute },
 			start: loose(fakeapi.Fault{Answer: fakeapi.Refuse}),
 			judge: func(r *outcome) {
 				r.within(r.ttd >= 0 && r.ttd <= time.Second, "TTD %s, allowed 1 s", brief(r.ttd))
