@@ -226,6 +226,9 @@ func conclude(w io.Writer, steps []step, k found) int {
 		limited = limited || !s.kept && len(s.run.Void) > 0 && (s.rate == k.worse || s.rate == k.best)
 	}
 	switch {
+	case limited && k.best == 0:
+		fmt.Fprintln(w, "\nVOID  the generator was the limit even at the first rate: nothing is known of the sidecar")
+		return exitLimited
 	case limited:
 		fmt.Fprintf(w, "\nVOID  the generator was the limit; the sidecar carries at least %.0f requests/s\n", k.best)
 		return exitLimited

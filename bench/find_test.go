@@ -79,6 +79,7 @@ func TestFindSaysWhatItKnows(t *testing.T) {
 		"did not last":    {[]step{tried(400, true), tried(400, false)}, found{400, 420, gaveWay}, exitObjective, "FAIL  400 requests/s did not last"},
 		"none":            {[]step{tried(400, false)}, found{0, 400, untried}, exitObjective, "not kept even at the first rate"},
 		"generator":       {[]step{tried(400, true), tried(800, false, "late")}, found{400, 800, held}, exitLimited, "VOID  the generator was the limit; the sidecar carries at least 400"},
+		"generator first": {[]step{tried(400, false, "late")}, found{0, 400, untried}, exitLimited, "nothing is known"},
 		"generator above": {[]step{tried(400, true), tried(800, false, "late"), tried(420, false)}, found{400, 420, held}, exitOK, "PASS"},
 	} {
 		var w bytes.Buffer

@@ -26,6 +26,9 @@ const selftestHelp = `Tests the harness itself on this machine:
              must show, and what 16 connections asking again and again must get
   wrk        the most that 16 connections get out of a bare handler, against wrk on the
              same request: within 10 %. Skipped without wrk
+  rate       20 000 requests a second, offered to a bare handler with a processor of
+             its own by a generator with another: 99 % must be sent, at most 10 ms late
+             at p99, and a tenth of the generator's processors be left
   generator  shoppers against the quantiles published for real shops
   recorder   the error of the quantiles it reports
 `
@@ -47,6 +50,7 @@ func cmdSelftest(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	}{
 		{"asking a handler that takes 20 ms …", delayTest},
 		{"taking turns with wrk …", wrkTest},
+		{"offering 20 000 requests a second …", rateTest},
 		{"stopping a server for 6 s in a run of 10 s …", stopTest},
 	} {
 		fmt.Fprintln(stdout, test.about)

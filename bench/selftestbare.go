@@ -8,12 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"vitrine/bench/baseline"
 	"vitrine/bench/load"
+	"vitrine/bench/report"
 	"vitrine/bench/rig"
 	"vitrine/bench/stats"
 	"vitrine/bench/traffic"
@@ -140,4 +142,36 @@ func runWrk(ctx context.Context, addr, script string) (float64, error) {
 		return 0, fmt.Errorf("running wrk: %w\n%s", err, out)
 	}
 	return strconv.ParseFloat(string(found[1]), 64)
+}
+
+// rateTest offers what the fastest open loop of marks does.
+func rateTest(ctx context.Context) (out []proof, err error) {
+	if !canPin() {
+		return nil, fmt.Errorf("%w: it takes two processors and taskset", errSkipped)
+	}
+	o := abDefaults()
+	o.rate, o.round, o.conns = 20_000, 2*time.Second, openConns
+	if err := o.validate(0); err != nil {
+		return nil, err
+	}
+	t, err := openTarget(ctx, "bare", o.work)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	unpin, err := pinSelf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unpin()
+	r, err := o.measure(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	lag, used := r.lag.Rough(0.99), r.own/float64(runtime.NumCPU()-1)
+	return []proof{
+		near("rate: requests sent", float64(r.sent), float64(r.planned), 0.01, ""),
+		{"rate: lag of the generator at p99", lag.Seconds(), 0, "s", lag <= report.MaxLag},
+		{"rate: share of its processors the generator used", used, 0, "", used <= minBusy},
+	}, nil
 }
