@@ -167,8 +167,11 @@ func (d *Delivery) Accept(e reco.Event, came time.Time, from trace.Context, want
 	if first := d.recent[e]; first != nil && first.id == id {
 		first.seq = seq
 	}
-	idle := away || d.q.underWay() < d.q.slots // else who ends a call looks for more
+	idle := d.q.underWay() < d.q.slots // else who ends a call looks for more
 	d.mu.Unlock()
+	if away {
+		idle = d.opt.Breaker.NextAttempt().IsZero() // else a worker's alarm is set for it
+	}
 	if idle {
 		d.work.Signal()
 	}

@@ -439,6 +439,39 @@ func TestProbesComeFromDifferentSessions(t *testing.T) {
 	})
 }
 
+// Whether the API may be called again soon, or may already and nothing was left to do so
+// with: what comes meanwhile is sent as soon as it may be.
+func TestWhatComesWhileTheAPIIsAwayIsSentAsSoonAsItMay(t *testing.T) {
+	for what, early := range map[string]time.Duration{
+		"at once": time.Hour, "just before it may": time.Millisecond, "when it may": 0, "long after": -time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t)
+			for r.breaker.State() == breaker.Closed { // somebody else's calls fail
+				permit, err := r.breaker.Admit()
+				if err != nil {
+					t.Fatal(err)
+				}
+				permit.Done(breaker.Outcome{Kind: breaker.ConnectFailure})
+			}
+			synctest.Wait()
+			pause := time.Until(r.breaker.NextAttempt())
+			at := max(0, pause-early)
+			time.Sleep(at)
+			r.Accept(view("s", "a"), false)
+			synctest.Wait()
+			if got := len(r.api.items()); at < pause && got != 0 {
+				t.Errorf("accepted %s: got %d posts while the breaker is open, want none", what, got)
+			}
+			time.Sleep(max(0, pause-at) + 2*time.Millisecond) // workers look to the millisecond
+			synctest.Wait()
+			if got := len(r.api.items()); got != 1 {
+				t.Errorf("accepted %s: got %d posts as soon as the API may be called, want 1", what, got)
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsAPauseForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
