@@ -160,7 +160,7 @@ func (m Mark) Events() int { return int(uint32(m)) } //nolint:gosec // its lower
 // event's call brings.
 func (c *Cache) Accept(e reco.Event) Mark {
 	s := c.session(e.Session)
-	mark, tell := s.accept(c.kind(e), c.item(e), c.ring, c.opt.Remote != nil)
+	mark, tell := s.accept(e.Type, c.item(e), c.ring, c.opt.Remote != nil)
 	if tell {
 		c.tell(s, e.Session)
 	}
@@ -212,7 +212,7 @@ func (c *Cache) judge(held *entry, s *session, now instant) Found {
 // Of a session that was forgotten nobody knows, so it may have.
 func (c *Cache) movedOn(held *entry, s *session) bool {
 	enough := c.opt.Policies[held.eventType].FreshEvents
-	return enough > 0 && (s == nil || s.othersSince(held.place, c.kind(held.event())) >= enough)
+	return enough > 0 && (s == nil || s.othersSince(held.place, held.kind) >= enough)
 }
 
 // Store remembers the ranking that the call for e, started then, has brought, and
@@ -292,7 +292,6 @@ func (c *Cache) at(t time.Time) instant { return instant(t.Sub(c.epoch)) }
 func (c *Cache) question(e reco.Event) uint64 { return maphash.Comparable(c.seed, e) }
 func (c *Cache) sessionHash(id string) uint64 { return maphash.String(c.seed, id) }
 func (c *Cache) item(e reco.Event) uint32     { return half(maphash.String(c.seed, e.Item)) }
-func (c *Cache) kind(e reco.Event) uint32     { return c.item(e)*31 + uint32(e.Type) }
 
 // half of a hash is enough to tell apart what one session does.
 func half(hash uint64) uint32 { return uint32(hash >> 32) }

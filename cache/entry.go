@@ -19,16 +19,19 @@ type entry struct {
 	staleUntil instant
 	place      place
 
-	userAt, itemAt uint32 // where in ids they begin
-	eventType      reco.EventType
+	kind                  uint32 // of the event, see run
+	sessionSize, itemSize uint16 // bytes of ids: no id is longer than reco.MaxIDLength
+	eventType             reco.EventType
 }
 
 // event is what the ranking answers.
 func (e *entry) event() reco.Event {
-	return reco.Event{Session: e.session(), User: e.ids[e.userAt:e.itemAt], Item: e.ids[e.itemAt:], Type: e.eventType}
+	user := e.ids[e.sessionSize:]
+	user, item := user[:len(user)-int(e.itemSize)], user[len(user)-int(e.itemSize):]
+	return reco.Event{Session: e.session(), User: user, Item: item, Type: e.eventType}
 }
 
-func (e *entry) session() string { return e.ids[:e.userAt] }
+func (e *entry) session() string { return e.ids[:e.sessionSize] }
 
 // jitterShare is the part of the fresh time by which an entry's may differ from its
 // policy's, either way: one in.
@@ -45,9 +48,11 @@ func (c *Cache) newEntry(e reco.Event, ranking reco.Ranking, stamp int64, starte
 		started:    started,
 		freshUntil: started + instant(fresh),
 		staleUntil: started + instant(fresh+policy.Stale),
-		userAt:     uint32(len(e.Session)),               //nolint:gosec // a request is far smaller
-		itemAt:     uint32(len(e.Session) + len(e.User)), //nolint:gosec // likewise
+		kind:       kindOf(e.Type, c.item(e)),
 		eventType:  e.Type,
+
+		sessionSize: uint16(len(e.Session)), //nolint:gosec // at most reco.MaxIDLength
+		itemSize:    uint16(len(e.Item)),    //nolint:gosec // likewise
 	}
 }
 

@@ -37,6 +37,9 @@ type run struct {
 	last int32 // number of its last event; its first follows the last of the run before
 }
 
+// kindOf tells the events of a session apart by type and item, of which half a hash is enough.
+func kindOf(t reco.EventType, item uint32) uint32 { return item*31 + uint32(t) }
+
 // empty is a question the API had no answer to.
 type empty struct {
 	until    instant
@@ -57,7 +60,8 @@ type place struct {
 
 // accept counts an event, and ends what an event for this item ends. With shared, it
 // reports whether somebody has to see to it that Redis is told.
-func (s *session) accept(kind, item uint32, keep int, shared bool) (m Mark, tell bool) {
+func (s *session) accept(t reco.EventType, item uint32, keep int, shared bool) (m Mark, tell bool) {
+	kind := kindOf(t, item)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.local++

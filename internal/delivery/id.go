@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"time"
 )
@@ -25,13 +24,18 @@ func newID(now time.Time) (id ID) {
 
 // AppendTo appends the id in its usual form of 36 characters.
 func (id ID) AppendTo(dst []byte) []byte {
-	for i, part := range [...][2]int{{0, 4}, {4, 6}, {6, 8}, {8, 10}, {10, 16}} {
-		if i > 0 {
-			dst = append(dst, '-')
+	var text [36]byte
+	at := 0
+	for i, b := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text[at] = '-'
+			at++
 		}
-		dst = hex.AppendEncode(dst, id[part[0]:part[1]])
+		const hex = "0123456789abcdef"
+		text[at], text[at+1] = hex[b>>4], hex[b&15]
+		at += 2
 	}
-	return dst
+	return append(dst, text[:]...)
 }
 
 // String returns the id in its usual form.
