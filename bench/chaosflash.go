@@ -101,7 +101,7 @@ func judgeFlash(r *outcome) {
 	r.must(lost <= 2, "of which kept %d: %.1f points of their hit share, allowed 2", kept, lost)
 	drop, chance := 100*(was.share(hit)-is.share(hit)), 100*math.Hypot(was.deviation(hit), is.deviation(hit))
 	r.must(drop <= 2+3*chance, "others' hit share %.1f %%, before %.1f %%, allowed 2 points less and 3 × %.1f of chance", 100*is.share(hit), 100*was.share(hit), chance)
-	r.within(is.share(fresh) >= was.share(fresh)-0.02, "others' fresh answers %.1f %%, before %.1f %%, allowed 2 points less", 100*is.share(fresh), 100*was.share(fresh))
+	r.must(is.bad == 0, "others' fresh answers %.1f %%, before %.1f %%: %s", 100*is.share(fresh), 100*was.share(fresh), is.shares())
 	r.mustHold(kneeSlots)
 	came := r.those(r.from, r.to, late)
 	r.must(came.bad == 0, "regular shoppers who came with the crowd, past their first page: %s", came.shares())

@@ -62,6 +62,9 @@ func judgeKnee(r *outcome) {
 	r.must(is >= 0.9*was, "good answers a second %.0f, at the knee %.0f, want 90 %% (%.0f %%)", is, was, 100*is/max(1, was))
 	rest := r.those(r.from, r.to, func(p point) bool { return !fresh(p.class) })
 	r.must(rest.classes["refused"]+rest.classes["no answer"] == 0, "the rest: %s", rest.shares())
-	r.within(rest.took.Rough(0.99) <= 2*time.Millisecond, "the rest at once: p50 %v, p99 %v, allowed 2 ms", report.Duration(rest.took.Rough(0.5)), rest.p99())
+	// A hit in memory waits for nothing either, and bears the same machine with more to do than it can.
+	hits := r.those(r.from, r.to, func(p point) bool { return hit(p.class) })
+	r.within(rest.took.Rough(0.99) <= hits.took.Rough(0.99)+2*time.Millisecond, "the rest at once: p50 %v, p99 %v, allowed that of a hit, %v, and 2 ms",
+		report.Duration(rest.took.Rough(0.5)), rest.p99(), hits.p99())
 	r.mustHold(kneeSlots)
 }
