@@ -129,16 +129,26 @@ func (l *List) Ranking() Ranking {
 // NewRanking ranks ids in their order, without the empty and the repeated ones,
 // and without those that are not UTF-8, which no JSON document can hold.
 func NewRanking(ids []string) Ranking {
-	l := lists.Get().(*List) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	l := newList()
+	defer l.release()
 	for _, id := range ids {
 		l.Add(id)
 	}
-	ranking := l.Ranking()
-	if len(l.ids) <= manyIDs {
+	return l.Ranking()
+}
+
+func newList() *List {
+	return lists.Get().(*List) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+}
+
+// mostKept is how many ids a list may have had and be worth keeping: some 200 KiB of memory.
+const mostKept = 8192
+
+func (l *List) release() {
+	if cap(l.ids) <= mostKept {
 		l.Reset()
 		lists.Put(l)
 	}
-	return ranking
 }
 
 // lists are used again, so that a ranking costs its own memory only.

@@ -3,6 +3,8 @@ package reco
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unsafe"
 )
 
 // Ranking is an immutable list of product ids, best first, without duplicates.
@@ -26,8 +28,14 @@ var ErrBadAnswer = errors.New("not a list of products")
 // ParseRanking reads the API's answer, `{"products":["p1",2,…]}`. Duplicates
 // and empty ids are left out, the order is kept. The error wraps [ErrBadAnswer].
 func ParseRanking(body []byte) (Ranking, error) {
-	r := reader{s: string(body)}
-	var ids []string
+	return parseRanking(unsafe.String(unsafe.SliceData(body), len(body))) //nolint:gosec // nothing of it is kept
+}
+
+// parseRanking keeps nothing of the body, not even in an error.
+func parseRanking(body string) (Ranking, error) {
+	r := reader{s: body}
+	l := newList()
+	defer l.release()
 	found := false
 	for m := r.object(); m.next(); {
 		if m.name != "products" {
@@ -35,22 +43,25 @@ func ParseRanking(body []byte) (Ranking, error) {
 			continue
 		}
 		found = true
-		ids = r.ids(idsOfAPI)
+		for e := r.array(); e.next(); {
+			l.Add(r.id())
+		}
 	}
 	r.end()
 	switch {
 	case r.err != nil:
-		return Ranking{}, fmt.Errorf("%w: %w", ErrBadAnswer, r.err)
+		why := &SyntaxError{Member: strings.Clone(r.err.Member), Detail: strings.Clone(r.err.Detail)}
+		return Ranking{}, fmt.Errorf("%w: %w", ErrBadAnswer, why)
 	case !found:
 		return Ranking{}, fmt.Errorf("%w: no member products", ErrBadAnswer)
 	}
-	return NewRanking(ids), nil
+	return l.Ranking(), nil
 }
 
 // RankingFromJSON takes over what [Ranking.JSON] once gave, from a store that
 // may have changed it: anything but that exact form is an [ErrBadAnswer].
 func RankingFromJSON(json string) (Ranking, error) {
-	r, err := ParseRanking([]byte(json))
+	r, err := parseRanking(json)
 	if err != nil {
 		return Ranking{}, err
 	}

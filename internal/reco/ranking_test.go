@@ -34,6 +34,7 @@ var answers = []struct {
 	{name: "a fraction among them", body: `{"products":[1.0]}`, bad: true},
 	{name: "an exponent among them", body: `{"products":[1e3]}`, bad: true},
 	{name: "a boolean among them", body: `{"products":[true]}`, bad: true},
+	{name: "a member's member", body: `{"meta":{"deep":nul}}`, bad: true},
 	{name: "two lists", body: `{"products":["a"],"products":["b"]}`, bad: true},
 	{name: "cut short", body: `{"products":["a","b`, bad: true},
 	{name: "data behind", body: `{"products":["a"]}}`, bad: true},
@@ -56,6 +57,23 @@ func TestParseRanking(t *testing.T) {
 				t.Errorf("got %q, want %q", ids, tt.want)
 			}
 		})
+	}
+}
+
+// The body may be used for the next answer as soon as it is parsed.
+func TestParseRankingKeepsNothingOfTheBody(t *testing.T) {
+	t.Parallel()
+	for _, tt := range answers {
+		body := []byte(tt.body)
+		told := func(r reco.Ranking, err error) string { return strings.Clone(fmt.Sprint(r.JSON(), r.IDs(), err)) }
+		ranking, err := reco.ParseRanking(body)
+		before := told(ranking, err)
+		for i := range body {
+			body[i] = '#'
+		}
+		if got := told(ranking, err); got != before {
+			t.Errorf("%s: got %s once the body is overwritten, want it as it was: %s", tt.name, got, before)
+		}
 	}
 }
 

@@ -252,9 +252,9 @@ func (r *reader) options() (o Options) {
 		}
 		switch m.name {
 		case "native":
-			o.Native = r.ids(idsOfCaller)
+			o.Native = r.ids()
 		case "exclude":
-			o.Exclude = r.ids(idsOfCaller)
+			o.Exclude = r.ids()
 		case "limit":
 			o.Limit = r.integer(1)
 		case "budgetMs":
@@ -326,23 +326,17 @@ func (r *reader) integer(least int) int {
 	return int(min(n, maxInt))
 }
 
-// A list from the caller may hold gaps; one from the API may not.
-const (
-	idsOfCaller = true
-	idsOfAPI    = false
-)
-
 const (
 	usualID = 24   // bytes that an id takes in a list, with its quotes and comma
 	manyIDs = 1024 // room for more is made when they are there
 )
 
-// ids reads a list of strings and integers. Nulls are skipped if they are
-// allowed, empty ids always.
-func (r *reader) ids(nulls bool) []string {
+// ids reads a caller's list of strings and integers, which may hold gaps: nulls and empty
+// ids are skipped.
+func (r *reader) ids() []string {
 	var ids []string
 	for e := r.array(); e.next(); {
-		if nulls && r.null() {
+		if r.null() {
 			continue
 		}
 		if id := r.id(); id != "" {
