@@ -65,7 +65,10 @@ func TestParseRankingKeepsNothingOfTheBody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range answers {
 		body := []byte(tt.body)
-		told := func(r reco.Ranking, err error) string { return strings.Clone(fmt.Sprint(r.JSON(), r.IDs(), err)) }
+		told := func(r reco.Ranking, err error) string {
+			why, _ := errors.AsType[*reco.SyntaxError](err)
+			return fmt.Sprint(r.JSON(), r.IDs(), err, why)
+		}
 		ranking, err := reco.ParseRanking(body)
 		before := told(ranking, err)
 		for i := range body {
