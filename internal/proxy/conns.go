@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -225,9 +224,6 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) await(p []byte) (int, error) {
 	since := c.began.Load()
 	c.idle.Store(since)
-	// Whoever is busy asks again at once: after the others' turn the request is there, and is
-	// neither read for in vain nor waited for. With nobody else to run this is nothing.
-	runtime.Gosched()
 	n, err := c.Conn.Read(p)
 	if !c.idle.CompareAndSwap(since, 0) {
 		return 0, net.ErrClosed // chosen to go before this request came
